@@ -1,0 +1,1 @@
+"""Scheduling to kernels and generating machine code for them."""

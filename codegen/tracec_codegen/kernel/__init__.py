@@ -1,0 +1,1 @@
+"""The kernel dialect and its text form."""

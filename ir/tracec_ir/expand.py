@@ -1,0 +1,71 @@
+"""Expansion of composites: a composite's body run once per operand types and attributes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .builder import Builder, attr_key
+from .core import Func, Value
+from .optable import OpDef, lookup
+from .types import Type
+
+_memo: dict = {}
+_LIMIT = 4096
+
+
+def expansion(d: OpDef, types: tuple[Type, ...], attrs: dict) -> Func:
+    """The body of composite `d` as a function of operands with these types (one level deep)."""
+    from . import promote
+
+    key = (d.name, types, tuple(map(attr_key, attrs.values())), promote.default_float)
+    func = _memo.get(key)
+    if func is None:
+        b = Builder()
+        params = [Value(t, name=n) for t, n in zip(types, _operand_names(d, len(types)), strict=True)]
+        out = d.body(b, *params, **attrs)
+        func = b.func(d.name, params, out if isinstance(out, tuple) else (out,))
+        if len(_memo) >= _LIMIT:
+            _memo.clear()
+        _memo[key] = func
+    return func
+
+
+def _operand_names(d: OpDef, n: int) -> list[str]:
+    names = list(d.operands[:n])
+    return names + [f"arg{i}" for i in range(len(names), n)]
+
+
+@lru_cache(maxsize=None)
+def _is_composite(name: str) -> bool:
+    return not lookup(name).is_primitive
+
+
+def expand(func: Func, rules: dict | None = None, keep=frozenset()) -> Func:
+    """`func` with every composite replaced by primitives, except those named in `keep`.
+
+    Before: `%1 = softmax(%0) [dim=-1] : f32[4x8]`; after: reduce, sub, exp, reduce, div.
+    """
+    b = Builder(rules)
+    env = {p: p for p in func.params}
+    _expand_into(b, func, env, keep)
+    out = b.func(func.name, func.params, [env[v] for v in func.results])
+    out.guards = func.guards
+    return out
+
+
+def _expand_into(b: Builder, func: Func, env: dict[Value, Value], keep) -> None:
+    for op in func.ops:
+        operands = [env[v] for v in op.operands]
+        if op.loc:
+            b.loc = op.loc
+        if op.name not in keep and _is_composite(op.name):
+            inner = expansion(lookup(op.name), tuple(v.type for v in operands), op.attrs)
+            scope = dict(zip(inner.params, operands, strict=True))
+            _expand_into(b, inner, scope, keep)
+            env.update(zip(op.results, (scope[v] for v in inner.results), strict=True))
+        elif op.name == "detach":
+            env[op.results[0]] = operands[0]
+        else:
+            regions = tuple(expand(r, b.rules, keep) for r in op.regions)
+            out = b.emit(op.name, operands, op.attrs, regions)
+            env.update(zip(op.results, out, strict=True))

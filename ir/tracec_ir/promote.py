@@ -1,0 +1,124 @@
+"""Type promotion as PyTorch does it: by dtype among equals, by category across priorities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import dtypes
+from .dtypes import DType
+from .types import ScalarType, TensorType, Type
+
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+
+default_float: DType = dtypes.f32
+
+
+def set_default_float(dtype: DType) -> None:
+    """What integers become in floating-point ops, and Python floats beside integers."""
+    global default_float
+    default_float = dtype
+
+
+def common(a: DType, b: DType) -> DType:
+    """The dtype that two tensors of equal priority promote to (`torch.promote_types`)."""
+    if a is b:
+        return a
+    if a.rank > b.rank or (a.rank == b.rank and a.kind == "u"):
+        a, b = b, a
+    # b is the higher one now
+    if b.kind == "c":
+        if b is dtypes.c64 and a is dtypes.f64:
+            return dtypes.c128
+        return b
+    if b.kind == "f":
+        if a.kind == "f" and a.bits == b.bits == 16:
+            return dtypes.f32
+        return b
+    if a.kind == "b":
+        return b
+    if a.kind != b.kind:
+        unsigned, signed = (a, b) if a.kind == "u" else (b, a)
+        if signed.bits > unsigned.bits:
+            return signed
+        if unsigned is dtypes.u8:
+            return dtypes.i16
+        raise RuntimeError(
+            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            f"{_spelled(a)} and {_spelled(b)}"
+        )
+    return a if a.bits > b.bits else b
+
+
+def _spelled(d: DType) -> str:
+    return {"u16": "UInt16", "u32": "UInt32", "u64": "UInt64", "f32": "Float", "f64": "Double",
+            "i64": "Long", "i32": "Int", "i16": "Short", "i8": "Char", "u8": "Byte", "b1": "Bool",
+            "f16": "Half", "bf16": "BFloat16", "c64": "ComplexFloat", "c128": "ComplexDouble"}[d.code]  # fmt: skip
+
+
+def scalar_dtype(scalar: DType) -> DType:
+    """The dtype a Python number has when nothing else decides."""
+    if scalar.kind == "f":
+        return default_float
+    return default_float.to_complex() if scalar.kind == "c" else scalar
+
+
+def result_type(types: Iterable[Type]) -> DType:
+    """The dtype of an op over these operands: tensors first, then 0-d tensors, then Python numbers."""
+    dimmed = zero = number = None
+    for t in types:
+        if isinstance(t, ScalarType):
+            d = scalar_dtype(t.dtype)
+            number = d if number is None else common(number, d)
+        elif t.shape:
+            dimmed = t.dtype if dimmed is None else common(dimmed, t.dtype)
+        else:
+            zero = t.dtype if zero is None else common(zero, t.dtype)
+    return _combine(_combine(dimmed, zero), number) or default_float
+
+
+def _combine(high: DType | None, low: DType | None) -> DType | None:
+    if high is None or low is None:
+        return high or low
+    if _CATEGORY[low.kind] <= _CATEGORY[high.kind]:
+        return high
+    if low.kind == "c" and high.kind == "f":  # a wider category keeps the tensor's precision
+        return high.to_complex()
+    return common(high, low)
+
+
+def broadcast_shapes(*shapes) -> tuple:
+    """The common shape of several; RuntimeError with PyTorch's wording if they do not fit."""
+    from .dims import same
+
+    rank = max((len(s) for s in shapes), default=0)
+    out: list = [1] * rank
+    for s in shapes:
+        offset = rank - len(s)
+        for i, d in enumerate(s):
+            have = out[offset + i]
+            if have == 1:
+                out[offset + i] = d
+            elif d != 1 and not same(have, d):
+                raise RuntimeError(
+                    f"The size of tensor a ({have}) must match the size of tensor b ({d}) at "
+                    f"non-singleton dimension {offset + i}"
+                )
+    return tuple(out)
+
+
+def pointwise_types(rule: str, types: list[Type], op: str = "") -> tuple[DType | None, DType | None]:
+    """(dtype operands are cast to, dtype of the result or None for the same) under a promotion rule."""
+    if rule == "none":
+        return None, None
+    common_type = result_type(types)
+    if rule == "float" and common_type.kind in "biu":
+        common_type = default_float
+    if rule == "bool":
+        return dtypes.b1, dtypes.b1
+    if rule == "int" and common_type.kind in "fc":
+        raise RuntimeError(f"\"{op}_cpu\" not implemented for '{_spelled(common_type)}'")
+    return common_type, dtypes.b1 if rule == "compare" else common_type
+
+
+def tensor_operands(types: Iterable[Type]) -> list[TensorType]:
+    return [t for t in types if isinstance(t, TensorType)]
