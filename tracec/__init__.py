@@ -1,0 +1,1 @@
+"""tracec: PyTorch-style eager programs, recorded, fused and compiled."""
