@@ -113,18 +113,18 @@ def _scalar_text(type: str, number: float) -> str:
             raise ValueError(f"{value} does not fit {type}")
         return str(value)
     if type == "half":
-        return "0xH%04X" % struct.unpack("<H", struct.pack("<e", number))[0]
+        return f"0xH{struct.unpack('<H', struct.pack('<e', number))[0]:04X}"
     if type == "bfloat":
         bits = struct.unpack("<I", struct.pack("<f", number))[0]
         if number == number:                                  # round to nearest even
             bits += 0x7FFF + ((bits >> 16) & 1)
-        return "0xR%04X" % (bits >> 16)
+        return f"0xR{bits >> 16:04X}"
     if type == "float":
         try:
             number = struct.unpack("<f", struct.pack("<f", number))[0]
         except OverflowError:
             number = float("inf") if number > 0 else float("-inf")
-    return "0x%016X" % struct.unpack("<Q", struct.pack("<d", number))[0]
+    return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
 
 
 def constant(type: str, number: float) -> Value:

@@ -11,7 +11,7 @@ from tracec_codegen.llvm import text
 from tracec_codegen.llvm.text import Module
 from tracec_codegen.target import host_target, named_target
 
-P, I = ctypes.c_void_p, ctypes.c_int64
+POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
 
 
 def scale_module(lanes: int) -> Module:
@@ -38,7 +38,7 @@ def test_loop_with_masked_tail(lanes: int, n: int) -> None:
     x = np.arange(40, dtype="f4")
     expected = x.copy()
     expected[:n] = x[:n] * 2 + np.arange(n)
-    loaded.function("scale", None, P, I)(x.ctypes.data, n)
+    loaded.function("scale", None, POINTER, INT64)(x.ctypes.data, n)
     np.testing.assert_array_equal(x, expected)
 
 
@@ -55,18 +55,18 @@ def test_restricted_target_runs_here() -> None:
         pytest.skip("needs x86-64")
     loaded = load_object(compile_text(str(scale_module(4)), host_target("sse2")), ["scale"])
     x = np.ones(5, dtype="f4")
-    loaded.function("scale", None, P, I)(x.ctypes.data, 5)
+    loaded.function("scale", None, POINTER, INT64)(x.ctypes.data, 5)
     assert x.tolist() == [2, 3, 4, 5, 6]
 
 
 def test_control_flow_values() -> None:
     module = Module()
     f = module.function("collatz", [("n", "i64")], "i64")
-    odd = lambda n: f.icmp("eq", f.and_(n, 1), 1)
     steps = f.while_loop(
         [f.parameters[0], text.constant("i64", 0)],
         lambda n, k: f.icmp("ugt", n, 1),
-        lambda n, k: [f.branch(odd(n), lambda: [f.add(f.mul(n, 3), 1)],
+        lambda n, k: [f.branch(f.icmp("eq", f.and_(n, 1), 1),
+                               lambda: [f.add(f.mul(n, 3), 1)],
                                lambda: [f.lshr(n, 1)])[0], f.add(k, 1)])[1]
     f.ret(steps)
     g = module.function("pick", [("n", "i64"), ("out", "ptr")])
@@ -75,9 +75,9 @@ def test_control_flow_values() -> None:
              lambda: g.store(text.constant("i64", -1), out))
     g.ret()
     loaded = load_object(compile_text(str(module)), ["collatz", "pick"])
-    assert loaded.function("collatz", I, I)(27) == 111
-    cell = I()
-    pick = loaded.function("pick", None, I, P)
+    assert loaded.function("collatz", INT64, INT64)(27) == 111
+    cell = INT64()
+    pick = loaded.function("pick", None, INT64, POINTER)
     for number, expected in ((1, 10), (2, 20), (3, -1)):
         pick(number, ctypes.addressof(cell))
         assert cell.value == expected
@@ -123,7 +123,7 @@ def test_import_resolves_to_another_object() -> None:
     outer = load_object(compile_text("declare i64 @one()\ndefine i64 @two() {\n"
                                      " %a = call i64 @one()\n %b = add i64 %a, 1\n ret i64 %b\n}"),
                         ["two"], {"one": inner.address("one")})
-    assert outer.function("two", I)() == 2
+    assert outer.function("two", INT64)() == 2
 
 
 def test_compiling_in_threads() -> None:
@@ -132,7 +132,7 @@ def test_compiling_in_threads() -> None:
     def work(k: int) -> None:
         for j in range(4):
             ir = f"define i64 @f() {{\n ret i64 {k * 10 + j}\n}}"
-            results.append(load_object(compile_text(ir), ["f"]).function("f", I)() - k * 10 - j)
+            results.append(load_object(compile_text(ir), ["f"]).function("f", INT64)() - k * 10 - j)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
     for t in threads:
