@@ -1,0 +1,14 @@
+"""The primitives: strict operations with a type rule, a NumPy reference and a derivative."""
+
+from . import (  # noqa: F401
+    binary,
+    compare,
+    constant,
+    contract,
+    indexed,
+    movement,
+    pointwise,
+    reduce,
+    scan,
+    unary,
+)

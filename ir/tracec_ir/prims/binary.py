@@ -1,0 +1,261 @@
+"""Pointwise primitives of two operands: arithmetic and bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import dtypes
+from . import samples as s
+from .declare import binary
+
+ALL = "buifc"
+REAL = "buif"
+
+
+def _zeros(b, g, x, y, out):
+    return b.zeros_like(x), b.zeros_like(y)
+
+
+def _refuse_zero(divisor: np.ndarray) -> None:
+    if divisor.dtype.kind in "iub" and np.any(divisor == 0):
+        raise RuntimeError("ZeroDivisionError")
+
+
+# -- arithmetic -----------------------------------------------------------------------------------
+@binary(np.add, lambda b, g, x, y, out: (g, g), kinds=ALL, llvm="add", cuda="+", linear=True,
+        samples=s.binary(kinds="fibc"))  # fmt: skip
+def add(x, y):
+    """x + y (bool: or)."""
+
+
+@binary(np.subtract, lambda b, g, x, y, out: (g, b.neg(g)), kinds=ALL, llvm="sub", cuda="-",
+        linear=True, samples=s.binary(kinds="fic"))  # fmt: skip
+def sub(x, y):
+    """x - y."""
+    if x.dtype is dtypes.b1:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+            "`logical_xor()` operator instead."
+        )
+
+
+@binary(np.multiply, lambda b, g, x, y, out: (b.mul(g, y), b.mul(g, x)), kinds=ALL, llvm="mul",
+        cuda="*", samples=s.binary(kinds="fibc"))  # fmt: skip
+def mul(x, y):
+    """x * y (bool: and)."""
+
+
+@binary(np.divide, lambda b, g, x, y, out: (b.div(g, y), b.neg(b.mul(g, b.div(out, y)))),
+        promote="float", kinds="fc", llvm="div", cuda="/", cost=4,
+        samples=s.binary(kinds="fc", second=(0.5, 3)))  # fmt: skip
+def div(x, y):
+    """x / y in floating point."""
+
+
+def _idiv(x, y):
+    _refuse_zero(y)
+    quotient = x // y
+    inexact = (quotient * y != x) & ((x < 0) != (y < 0))
+    return quotient + inexact.astype(x.dtype)
+
+
+@binary(_idiv, None, promote="int", kinds="ui", llvm="div", cuda="/", cost=8,
+        samples=s.binary(kinds="i"))  # fmt: skip
+def idiv(x, y):
+    """The integer quotient, rounded toward zero."""
+
+
+def _fmod(x, y):
+    _refuse_zero(y)
+    return np.fmod(x, y)
+
+
+@binary(_fmod, lambda b, g, x, y, out: (g, b.neg(b.mul(g, b.trunc(b.div(x, y))))), kinds="uif",
+        llvm="vmath:fmod", cost=20, samples=s.binary(kinds="fi", second=(0.5, 3)))  # fmt: skip
+def fmod(x, y):
+    """The remainder with the sign of the dividend."""
+
+
+def _remainder(x, y):
+    _refuse_zero(y)
+    rest = np.fmod(x, y)
+    return np.where((rest != 0) & ((rest < 0) != (y < 0)), rest + y, rest)
+
+
+@binary(_remainder, lambda b, g, x, y, out: (g, b.neg(b.mul(g, b.floor(b.div(x, y))))), kinds="uif",
+        llvm="vmath:remainder", cost=20, samples=s.binary(kinds="fi", second=(0.5, 3)))  # fmt: skip
+def remainder(x, y):
+    """The remainder with the sign of the divisor."""
+
+
+def _floor_divide(x, y):
+    _refuse_zero(y)
+    return np.floor_divide(x, y)
+
+
+@binary(_floor_divide, _zeros, kinds="uif", llvm="vmath:floor_divide", cost=20,
+        samples=s.binary(kinds="fi", second=(0.5, 3)))  # fmt: skip
+def floor_divide(x, y):
+    """The quotient rounded down."""
+
+
+def _pow(x, y):
+    if x.dtype.kind not in "iu":
+        return np.power(x, y)
+    # like PyTorch: a negative exponent gives 0 unless the base is 1 or -1
+    odd = np.where(y % 2 != 0, x, x.dtype.type(1))
+    negative = np.where(x == 1, x.dtype.type(1), np.where(x == -1, odd, x.dtype.type(0))) if x.dtype.kind == "i" else x  # noqa: E501
+    return np.where(y < 0, negative, np.power(x, np.maximum(y, 0).astype(y.dtype)))
+
+
+def _pow_grad(b, g, x, y, out):
+    flat = b.eq(y, 0)
+    exponent = b.select(flat, b.full(1, y.dtype, y.shape), y)
+    dx = b.mul(g, b.mul(exponent, b.pow(x, b.sub(exponent, 1))))
+    at_zero = b.logical_and(b.eq(x, 0), b.ge(y, 0))
+    base = b.select(at_zero, b.full(1, x.dtype, x.shape), x)
+    dy = b.mul(g, b.mul(out, b.log(base)))
+    return b.select(flat, b.zeros_like(x), dx), b.select(at_zero, b.zeros_like(y), dy)
+
+
+def _pow_samples():
+    yield from s.binary(0.2, 3, "f", (-2, 2))()
+    for d in s.INTS:
+        yield (s.integers((4, 5), dtype=d), s.integers((4, 5), -2, 4, d, 3)), {}
+
+
+@binary(_pow, _pow_grad, kinds="uifc", llvm="vmath:pow", cost=30, samples=_pow_samples)
+def pow_(x, y):
+    """x to the power of y."""
+
+
+# -- choosing one of the two ----------------------------------------------------------------------
+def _extremum_grad(wins):
+    def grad(b, g, x, y, out):
+        shared = b.select(b.eq(x, y), b.mul(g, 0.5), g)
+        zero = b.zeros_like(g)
+        loses = b.gt(x, y) if wins == "lt" else b.lt(x, y)
+        gains = b.lt(x, y) if wins == "lt" else b.gt(x, y)
+        return b.select(loses, zero, shared), b.select(gains, zero, shared)
+
+    return grad
+
+
+@binary(np.maximum, _extremum_grad("gt"), kinds=REAL, llvm="llvm.maximum", cuda="max", cost=2,
+        samples=s.binary(kinds="fib"))  # fmt: skip
+def maximum(x, y):
+    """The larger one; NaN if either is."""
+
+
+@binary(np.minimum, _extremum_grad("lt"), kinds=REAL, llvm="llvm.minimum", cuda="min", cost=2,
+        samples=s.binary(kinds="fib"))  # fmt: skip
+def minimum(x, y):
+    """The smaller one; NaN if either is."""
+
+
+def _number_grad(better):
+    def grad(b, g, x, y, out):
+        first = b.logical_or(b.apply(better, (x, y))[0], b.isnan(y))
+        zero = b.zeros_like(g)
+        return b.select(first, g, zero), b.select(first, zero, g)
+
+    return grad
+
+
+@binary(np.fmax, _number_grad("ge"), kinds=REAL, llvm="llvm.maxnum", cost=2,
+        samples=s.binary(kinds="fib"))  # fmt: skip
+def fmax(x, y):
+    """The larger one; a number wins over NaN."""
+
+
+@binary(np.fmin, _number_grad("le"), kinds=REAL, llvm="llvm.minnum", cost=2,
+        samples=s.binary(kinds="fib"))  # fmt: skip
+def fmin(x, y):
+    """The smaller one; a number wins over NaN."""
+
+
+# -- floating-point functions ---------------------------------------------------------------------
+def _atan2_grad(b, g, x, y, out):
+    scaled = b.div(g, b.add(b.mul(x, x), b.mul(y, y)))
+    return b.mul(scaled, y), b.neg(b.mul(scaled, x))
+
+
+@binary(np.arctan2, _atan2_grad, promote="float", llvm="vmath:atan2", cost=30,
+        samples=s.binary(second=(0.5, 3)))  # fmt: skip
+def atan2(x, y):
+    """The angle of the point (y, x), in [-pi, pi]."""
+
+
+def _copysign_grad(b, g, x, y, out):
+    zero = b.eq(x, 0)
+    ratio = b.div(out, b.select(zero, b.full(1, x.dtype, x.shape), x))
+    return b.select(zero, b.zeros_like(g), b.mul(g, ratio)), b.zeros_like(y)
+
+
+@binary(np.copysign, _copysign_grad, promote="float", llvm="llvm.copysign", samples=s.binary())
+def copysign(x, y):
+    """The magnitude of x with the sign of y."""
+
+
+def _nextafter(x, y):
+    return np.nextafter(x, y)
+
+
+def _no_nextafter_grad(b, g, x, y, out):
+    raise NotImplementedError("the derivative for 'nextafter' is not implemented.")
+
+
+def _nextafter_samples():
+    for d in (dtypes.f32, dtypes.f64):
+        yield (s.uniform((3, 4), dtype=d), s.uniform((3, 4), dtype=d, seed=1)), {}
+        x, y = np.meshgrid(s.edges(d), s.edges(d))
+        yield (x.copy(), y.copy()), {}
+
+
+@binary(_nextafter, _no_nextafter_grad, llvm="vmath:nextafter", cost=8, samples=_nextafter_samples)
+def nextafter(x, y):
+    """The next representable number from x towards y."""
+    if x.dtype.bits == 16:
+        raise RuntimeError(f"\"nextafter_cpu\" not implemented for '{x.dtype.name}'")
+
+
+@binary(np.hypot, lambda b, g, x, y, out: (b.mul(g, b.div(x, out)), b.mul(g, b.div(y, out))),
+        llvm="vmath:hypot", cost=12, samples=s.binary(second=(0.5, 3)))  # fmt: skip
+def hypot(x, y):
+    """sqrt(x^2 + y^2)."""
+
+
+# -- bits -----------------------------------------------------------------------------------------
+@binary(np.bitwise_and, None, promote="int", kinds="bui", llvm="and", cuda="&",
+        samples=s.binary(kinds="ib"))  # fmt: skip
+def bitwise_and(x, y):
+    """The bits set in both."""
+
+
+@binary(np.bitwise_or, None, promote="int", kinds="bui", llvm="or", cuda="|",
+        samples=s.binary(kinds="ib"))  # fmt: skip
+def bitwise_or(x, y):
+    """The bits set in either."""
+
+
+@binary(np.bitwise_xor, None, promote="int", kinds="bui", llvm="xor", cuda="^",
+        samples=s.binary(kinds="ib"))  # fmt: skip
+def bitwise_xor(x, y):
+    """The bits set in exactly one."""
+
+
+def _shift_samples():
+    for d in s.INTS:
+        yield (s.integers((4, 5), -90, 90, d), s.integers((4, 5), -2, 70, d, 3)), {}
+
+
+@binary(np.left_shift, None, promote="int", kinds="ui", llvm="shl", cuda="<<", cost=2,
+        samples=_shift_samples)  # fmt: skip
+def shl(x, y):
+    """x shifted left by y bits; 0 if y is negative or not below the width."""
+
+
+@binary(np.right_shift, None, promote="int", kinds="ui", llvm="shr", cuda=">>", cost=2,
+        samples=_shift_samples)  # fmt: skip
+def shr(x, y):
+    """x shifted right by y bits, keeping the sign; all sign bits if y is negative or too large."""
