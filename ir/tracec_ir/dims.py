@@ -47,7 +47,7 @@ class Atom:
     def __repr__(self) -> str:
         if self.kind in ("min", "max"):
             return f"{self.kind}({self.a}, {self.b})"
-        return f"({self.a} {self.kind} {self.b})"
+        return f"{_operand_text(self.a)} {self.kind} {_operand_text(self.b)}"
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -120,9 +120,9 @@ class Poly:
     def __repr__(self) -> str:
         parts = []
         for mono, coef in sorted(self.terms.items(), key=lambda t: [_unknown_key(u) for u in t[0]]):
-            factors = [repr(u) for u in mono]
-            if coef != 1 or not factors:
-                factors.insert(0, str(coef))
+            factors = [str(coef)] if coef != 1 or not mono else []
+            alone = len(mono) == 1 and not factors
+            factors += [f"({u})" if _is_infix(u) and not alone else repr(u) for u in mono]
             parts.append("*".join(factors))
         return " + ".join(parts)
 
@@ -152,6 +152,19 @@ class Poly:
                 else:
                     out |= symbols(unknown.a) | symbols(unknown.b)
         return out
+
+
+def _is_infix(unknown: Sym | Atom) -> bool:
+    return isinstance(unknown, Atom) and unknown.kind in ("//", "%")
+
+
+def _operand_text(dim: Dim) -> str:
+    """A dim as an operand of // or %: bare if it is a size, a symbol, min or max."""
+    if isinstance(dim, int):
+        return str(dim) if dim >= 0 else f"({dim})"
+    ((mono, coef), *more) = dim.terms.items()
+    bare = not more and coef == 1 and len(mono) == 1 and not _is_infix(mono[0])
+    return str(dim) if bare else f"({dim})"
 
 
 def _unknown_key(unknown: Sym | Atom) -> tuple:
