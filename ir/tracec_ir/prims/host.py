@@ -1,0 +1,95 @@
+"""The `host` primitive: named functions that run on NumPy arrays inside a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import dtypes
+from ..optable import prim
+from ..types import Type
+from . import samples as s
+from .movement import flip
+
+
+@dataclass(frozen=True, slots=True)
+class HostFunction:
+    """`numpy(*arrays, *options)` computes, `types(*operand types, *options)` is the type rule,
+    `vjp(b, op, *grads)` the derivative (None: there is none)."""
+
+    name: str
+    numpy: Callable
+    types: Callable
+    vjp: Callable | None
+    samples: Callable | None
+
+
+_FUNCTIONS: dict[str, HostFunction] = {}
+
+
+def host_function(
+    name: str, types: Callable, vjp: Callable | None = None, samples: Callable | None = None
+) -> Callable[[Callable], HostFunction]:
+    """Registers the decorated NumPy function as `name`; `samples()` yields (arrays, options)."""
+
+    def register(fn: Callable) -> HostFunction:
+        if name in _FUNCTIONS:
+            raise ValueError(f"host function {name} is defined twice")
+        _FUNCTIONS[name] = HostFunction(name, fn, types, vjp, samples)
+        return _FUNCTIONS[name]
+
+    return register
+
+
+def find(name: str) -> HostFunction:
+    """The host function of this name; KeyError if there is none."""
+    try:
+        return _FUNCTIONS[name]
+    except KeyError:
+        raise KeyError(f"there is no host function named '{name}'") from None
+
+
+def _call(*xs, fn, options):
+    return find(fn).numpy(*xs, *options)
+
+
+def _vjp(b, op, *grads):
+    rule = find(op.attrs["fn"]).vjp
+    if rule is None:
+        raise NotImplementedError(f"the derivative of '{op.attrs['fn']}' is not implemented")
+    return rule(b, op, *grads)
+
+
+def _samples():
+    for f in list(_FUNCTIONS.values()):
+        for arrays, options in f.samples() if f.samples else ():
+            yield arrays, {"fn": f.name, "options": options}
+    yield (), {"fn": "nothing", "options": ()}, KeyError, "no host function named 'nothing'"
+
+
+@prim(numpy=_call, vjp=_vjp, kernel="host", samples=_samples)
+def host(*xs, fn, options=()):
+    """What the host function `fn` computes from the operands and its static options."""
+    return find(fn).types(*xs, *options)
+
+
+# -- functions ------------------------------------------------------------------------------------
+def _flip_type(x: Type, axis: int) -> Type:
+    return x
+
+
+def _flip_vjp(b, op, g):
+    return [flip(b, g, *op.attrs["options"])]
+
+
+def _flip_samples():
+    yield (s.uniform((2, 3)),), (1,)
+    yield (s.values((4,), dtypes.i32),), (0,)
+
+
+@host_function("flip", _flip_type, _flip_vjp, _flip_samples)
+def host_flip(x: np.ndarray, axis: int) -> np.ndarray:
+    """x reversed along an axis."""
+    return np.ascontiguousarray(np.flip(x, axis))
