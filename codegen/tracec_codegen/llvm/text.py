@@ -271,6 +271,7 @@ class Function:
         self._blocks = [self._entry]
         self._block = self._entry
         self._allocas: list[str] = []
+        self._open: dict[Value, _Block] = {}
 
     def __str__(self) -> str:
         out = [self._head]
@@ -387,6 +388,12 @@ class Function:
 
     def smax(self, a: Operand, b: Operand) -> Value:
         return self.intrinsic("smax", a, b)
+
+    def abs(self, a: Value) -> Value:
+        """Absolute value of an integer; the most negative one stays itself."""
+        name = f"llvm.abs.{suffix_of(a.type)}"
+        return self._call(name, a.type, (a, constant("i1", 0)),
+                          f"declare {a.type} @{name}({a.type}, i1 immarg)")
 
     # floats
     def _float(self, name: str, a: Operand, b: Operand) -> Value:
@@ -672,6 +679,17 @@ class Function:
         listed = ", ".join(f"[ {self.operand(x, type)}, %{label} ]" for x, label in incoming)
         self._block.phis.append(f"  {made} = phi {type} {listed}")
         return made
+
+    def open_phi(self, type: str) -> Value:
+        """A phi of the current block whose sources are not known yet; see `close_phi`."""
+        made = Value(f"%v{next(self._numbers)}", type)
+        self._open[made] = self._block
+        return made
+
+    def close_phi(self, phi: Value, incoming: Sequence[tuple[Operand, str]]) -> None:
+        """Say where an open phi's values come from."""
+        listed = ", ".join(f"[ {self.operand(x, phi.type)}, %{label} ]" for x, label in incoming)
+        self._open.pop(phi).phis.append(f"  {phi} = phi {phi.type} {listed}")
 
     @contextlib.contextmanager
     def loop(self, low: Operand, high: Operand, step: Operand = 1,
