@@ -1,0 +1,363 @@
+"""Loops of a kernel: lane loops with masked or scalar tails, reductions, serial loops.
+
+A lane loop runs `unroll` vectors per turn, then the rest; reductions keep one partial state per
+copy of the body and merge them in a fixed order, block by block, so that the result depends on
+the extent alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tracec_ir.dtypes import f32, f64
+
+from ..kernel.core import ArgCarry, ArgUpdate, Carry, Loop, Update
+from .accumulate import Accumulator, ArgExtreme, Parts, make
+from .analysis import body_weight, lane_bits, narrow_memory, nested_kinds
+from .index import IndexEmitter, is_positive
+from .memory import combine
+from .scalar import convert
+from .state import Lanes, State, register_type
+from .text import Value, constant, vector_type
+
+_BLOCK_TURNS = 32  # turns of the unrolled loop between two merges into the total
+
+
+@dataclass(slots=True)
+class _Running:
+    """A carry while its loop's body is emitted: its accumulator (None: a plain value)."""
+
+    carry: Carry | ArgCarry
+    accumulator: Accumulator | None
+    parts: Parts
+    masked: bool
+    total: bool = False  # updates go to the total at once
+
+
+class LoopEmitter:
+    """Emits the loops of one kernel; `emit_body` emits the statements inside."""
+
+    def __init__(self, state: State, index: IndexEmitter,
+                 emit_body: Callable[[list], None]) -> None:
+        self.s, self.index, self.emit_body = state, index, emit_body
+        self.running: dict[str, _Running] = {}
+
+    def loop(self, loop: Loop, low: Value | None = None, high: Value | None = None) -> None:
+        """Emit a loop; `low` and `high` restrict a parallel one."""
+        if isinstance(loop.extent, int) and loop.extent <= 0 and not loop.carries:
+            return
+        low = low if low is not None else constant("i64", 0)
+        high = high if high is not None else self.index.uniform(loop.extent)
+        if self._runs_across_lanes(loop):
+            bits = lane_bits(loop, self.s.buffers)
+            lanes = self.s.target.lanes(bits)
+            if isinstance(loop.extent, int):
+                while lanes > 1 and lanes // 2 >= loop.extent:
+                    lanes //= 2
+            if lanes > 1:
+                self._lane_loop(loop, low, high, lanes, bits)
+                return
+        if loop.kind == "reduce":
+            self._reduce(loop, high)
+        else:
+            self._serial(loop, low, high)
+
+    def _runs_across_lanes(self, loop: Loop) -> bool:
+        if self.s.lanes is not None:
+            return False
+        inner = nested_kinds(loop.body)
+        if loop.kind == "vector":
+            return "vector" not in inner
+        if loop.kind == "reduce":
+            return not inner & {"vector", "reduce"}
+        return loop.kind == "parallel" and not inner
+
+    # ---- serial loops ------------------------------------------------------------------------
+
+    def _width(self) -> int:
+        """Lane count of values in the current scope."""
+        return self.s.lanes.count if self.s.lanes else 1
+
+    def _initial(self, carry: Carry) -> Value:
+        width = self._width()
+        type = vector_type(register_type(carry.dtype), width)
+        if isinstance(carry.init, str):
+            return self.s.spread(self.s.get(carry.init), width)
+        return constant(type, carry.init)
+
+    def _serial(self, loop: Loop, low: Value, high: Value) -> None:
+        s, f, width = self.s, self.s.f, self._width()
+        running: list[_Running] = []
+        for carry in loop.carries:
+            if isinstance(carry, ArgCarry):
+                arg = ArgExtreme(f, carry.combine, carry.dtype, 32)
+                running.append(_Running(carry, arg, arg.start(width), False))
+            else:
+                value = self._initial(carry)
+                if _wide(carry):
+                    value = f.cast("fpext", value, "double")
+                running.append(_Running(carry, None, [value], False))
+        starts = [p for r in running for p in r.parts]
+        with s.scope(runs=loop.kind == "parallel" or is_positive(loop.extent)):
+            with f.loop(low, high, carry=starts) as turn, self._carries(running):
+                carried = iter(turn.carried)
+                for r in running:
+                    r.parts = [next(carried) for _ in r.parts]
+                    self._show(r)
+                s.define(loop.var, turn.index, f64, natural=True)
+                self.emit_body(loop.body)
+                turn.next(*(p for r in running for p in r.parts))
+        results = iter(turn.results)
+        for r in running:
+            r.parts = [next(results) for _ in r.parts]
+            if r.accumulator is not None:
+                self._define(r.carry, r.accumulator.finish(r.parts))
+            else:
+                self._show(r)
+
+    def _show(self, r: _Running) -> None:
+        """Let the carry's name stand for its current value."""
+        if isinstance(r.carry, Carry):
+            value = r.parts[0]
+            if _wide(r.carry):
+                value = convert(self.s, value, f64, f32)
+            self.s.define(r.carry.name, value, r.carry.dtype)
+
+    def _define(self, carry: Carry | ArgCarry, results: list[Value]) -> None:
+        self.s.define(carry.name, results[0], carry.dtype)
+        if isinstance(carry, ArgCarry):
+            from tracec_ir.dtypes import i64
+
+            self.s.define(carry.index_name, results[1], i64)
+
+    @contextmanager
+    def _carries(self, running: list[_Running]) -> Iterator[None]:
+        """The carries that updates in the body refer to."""
+        saved = self.running
+        self.running = {**saved, **{r.carry.name: r for r in running}}
+        try:
+            yield
+        finally:
+            self.running = saved
+
+    def update(self, u: Update | ArgUpdate) -> None:
+        """carry = combine(carry, value)."""
+        s, f, r = self.s, self.s.f, self.running[u.carry]
+        width = self._width()
+        value = s.spread(s.get(u.value), width)
+        mask: Value | None = None
+        if isinstance(u, Update) and u.mask:
+            mask = s.spread(s.get(u.mask), width)
+        if r.masked and s.lanes is not None and s.lanes.mask is not None:
+            mask = s.lanes.mask if mask is None else f.and_(mask, s.lanes.mask)
+        if isinstance(u, ArgUpdate):
+            assert isinstance(r.accumulator, ArgExtreme)
+            position = (self.index.lane_value(u.position) if s.lanes is not None
+                        else self.index.uniform(u.position))
+            r.parts = r.accumulator.consider(r.parts, value, position, mask)
+        elif r.accumulator is None:
+            assert isinstance(r.carry, Carry)
+            dtype, kind = r.carry.dtype, r.carry.combine
+            if _wide(r.carry):
+                value, dtype = f.cast("fpext", value, "double"), f64
+            new = combine(f, kind, r.parts[0], value, dtype)
+            r.parts = [new if mask is None else f.select(mask, new, r.parts[0])]
+            self._show(r)
+        elif r.total:
+            one = r.accumulator.update(r.accumulator.start(width), value, mask)
+            r.parts = r.accumulator.add_partial(r.parts, one)
+        else:
+            r.parts = r.accumulator.update(r.parts, value, mask)
+
+    # ---- reductions and lane loops ------------------------------------------------------------
+
+    def _accumulators(self, loop: Loop, bits: int) -> list[Accumulator]:
+        f = self.s.f
+        return [ArgExtreme(f, c.combine, c.dtype, bits) if isinstance(c, ArgCarry)
+                else make(f, c.combine, c.dtype, bits) for c in loop.carries]
+
+    def _finish(self, loop: Loop, accumulators: list[Accumulator], totals: list[Parts],
+                across: bool) -> None:
+        for carry, a, total in zip(loop.carries, accumulators, totals, strict=True):
+            results = a.finish(a.across(total) if across else total)
+            neutral = not isinstance(carry, Carry) or (
+                not isinstance(carry.init, str) and _neutral(carry))
+            if not neutral:
+                results = [a.with_init(results[0], self._initial(carry))]
+            self._define(carry, results)
+
+    def _reduce(self, loop: Loop, high: Value) -> None:
+        """A reduction whose turns are scalar, or run across the lanes of a loop around it."""
+        lanes = self.s.lanes
+        bits = self.s.target.vector_bits // lanes.count if lanes else 32
+        accumulators = self._accumulators(loop, bits)
+        nested = bool(nested_kinds(loop.body))
+        unroll = 1 if nested else self._unroll(loop, 1)
+        totals = self._blocks(loop, accumulators, constant("i64", 0), high, 1, unroll, None,
+                              at_once=nested)
+        self._finish(loop, accumulators, totals, across=False)
+
+    def _unroll(self, loop: Loop, lanes: int) -> int:
+        if loop.unroll:
+            unroll = loop.unroll
+        else:
+            weight = body_weight(loop.body)
+            heavy = 30 if loop.carries else 16
+            unroll = 4 if weight <= heavy // 2 else 2 if weight <= heavy else 1
+        if isinstance(loop.extent, int):
+            while unroll > 1 and unroll * lanes > loop.extent:
+                unroll //= 2
+        return unroll
+
+    def _lane_loop(self, loop: Loop, low: Value, high: Value, lanes: int, bits: int) -> None:
+        accumulators = self._accumulators(loop, self.s.target.vector_bits // lanes
+                                          if self.s.target.vector_bits // lanes in (8, 16, 32, 64)
+                                          else 32)
+        unroll = self._unroll(loop, lanes)
+        whole = isinstance(loop.extent, int) and loop.kind != "parallel"
+        masked = self.s.target.masks and not (
+            narrow_memory(loop, self.s.buffers) and self.s.target.isa != "avx512")
+        if whole and loop.extent % lanes and masked and unroll * lanes > loop.extent:
+            unroll = 1
+        totals = self._blocks(loop, accumulators, low, high, lanes, unroll, bits, at_once=False,
+                              tail="masked" if masked else "scalar")
+        if loop.carries:
+            self._finish(loop, accumulators, totals, across=self._across)
+
+    def _blocks(self, loop: Loop, accumulators: list[Accumulator], low: Value, high: Value,
+                lanes: int, unroll: int, bits: int | None, *, at_once: bool,
+                tail: str = "none") -> list[Parts]:
+        """All turns of a lane loop or reduction; the totals."""
+        s, f = self.s, self.s.f
+        width = lanes if bits is not None else self._width()
+        runs = loop.kind == "parallel" or is_positive(loop.extent)
+        step = lanes * unroll
+        count = high if str(low) == "0" else f.sub(high, low)
+        number = loop.extent if loop.kind != "parallel" and isinstance(loop.extent, int) else None
+        self._across = True
+
+        def whole(chunk: int) -> Value:
+            """End of the range that whole chunks cover."""
+            if number is not None:
+                return constant("i64", number - number % chunk)
+            if chunk == 1:
+                return high
+            return f.add(low, f.and_(count, -chunk)) if str(low) != "0" else f.and_(count, -chunk)
+
+        totals = [a.total_start(width) for a in accumulators]
+        main_end = whole(step)
+        if number is None or number >= step:
+            small = number is not None and number <= step * _BLOCK_TURNS
+            if accumulators and not at_once and not small:
+                totals = self._blocked(loop, accumulators, totals, low, main_end, lanes, unroll,
+                                       bits, runs)
+            else:
+                totals = self._run(loop, accumulators, totals, low, main_end, lanes, unroll, bits,
+                                   runs, at_once=at_once)
+        if step == 1 or (number is not None and number % step == 0):
+            return totals
+        if tail == "masked" and number is not None and number % lanes == 0:
+            tail = "whole"
+        if tail == "masked":
+            return self._run(loop, accumulators, totals, main_end, high, lanes, 1, bits, runs,
+                             masked=True)
+        if unroll > 1:
+            vector_end = whole(lanes)
+            totals = self._run(loop, accumulators, totals, main_end, vector_end, lanes, 1, bits,
+                               runs)
+            main_end = vector_end
+        if lanes == 1 or (number is not None and number % lanes == 0):
+            return totals
+        # the last elements one by one
+        totals = [a.across(t) for a, t in zip(accumulators, totals, strict=True)]
+        self._across = False
+        return self._run(loop, accumulators, totals, main_end, high, 1, 1, None, runs)
+
+    def _blocked(self, loop: Loop, accumulators: list[Accumulator], totals: list[Parts],
+                 low: Value, high: Value, lanes: int, unroll: int, bits: int | None,
+                 runs: bool) -> list[Parts]:
+        """Blocks of turns, each merged into the totals."""
+        s, f = self.s, self.s.f
+        block = lanes * unroll * _BLOCK_TURNS
+        with s.scope(runs=runs), \
+                f.loop(low, high, block, carry=[p for t in totals for p in t]) as turn:
+            inner = _regroup(turn.carried, totals)
+            end = f.smin(f.add(turn.index, block), high)
+            inner = self._run(loop, accumulators, inner, turn.index, end, lanes, unroll, bits, runs)
+            turn.next(*(p for t in inner for p in t))
+        return _regroup(turn.results, totals)
+
+    def _run(self, loop: Loop, accumulators: list[Accumulator], totals: list[Parts], low: Value,
+             high: Value, lanes: int, unroll: int, bits: int | None, runs: bool, *,
+             masked: bool = False, at_once: bool = False) -> list[Parts]:
+        """for var in [low, high) by lanes * unroll; the totals including these turns."""
+        s, f = self.s, self.s.f
+        across = bits is not None
+        width = lanes if across else self._width()
+        starts = totals if at_once else [a.start(width) for _ in range(unroll)
+                                         for a in accumulators]
+        with s.scope(runs=runs), \
+                f.loop(low, high, lanes * unroll, carry=[p for t in starts for p in t]) as turn:
+            states = _regroup(turn.carried, starts)
+            after: list[Parts] = []
+            for copy in range(unroll):
+                mine = states[copy * len(accumulators):(copy + 1) * len(accumulators)]
+                running = [_Running(c, a, list(p), across, at_once)
+                           for c, a, p in zip(loop.carries, accumulators, mine, strict=True)]
+                with self._carries(running):
+                    if across:
+                        self._lane_copy(loop, turn.index, copy * lanes, high, lanes, masked)
+                    else:
+                        self._scalar_copy(loop, turn.index, copy)
+                after += [r.parts for r in running]
+            turn.next(*(p for parts in after for p in parts))
+        results = _regroup(turn.results, starts)
+        if at_once:
+            return results
+        for k, a in enumerate(accumulators):
+            partials = results[k::len(accumulators)]
+            while len(partials) > 1:
+                partials = [a.merge(partials[i], partials[i + 1]) if i + 1 < len(partials)
+                            else partials[i] for i in range(0, len(partials), 2)]
+            totals[k] = a.add_partial(totals[k], partials[0])
+        return totals
+
+    def _lane_copy(self, loop: Loop, base: Value, offset: int, high: Value, lanes: int,
+                   masked: bool) -> None:
+        s, f = self.s, self.s.f
+        mask = None
+        if masked:
+            bits = min(64, max(8, s.target.vector_bits // lanes))
+            mask = f.lane_mask(f.sub(high, base), lanes, bits)
+        s.lanes = Lanes(loop.var, lanes, base, offset, mask, s.depth)
+        s.define(loop.var, base, f64, natural=True)
+        try:
+            self.emit_body(loop.body)
+        finally:
+            s.lanes = None
+
+    def _scalar_copy(self, loop: Loop, base: Value, copy: int) -> None:
+        s = self.s
+        level = s.levels[-1]
+        level.names.clear()
+        level.cache.clear()
+        s.define(loop.var, s.f.add(base, copy), f64, natural=True)
+        self.emit_body(loop.body)
+
+
+def _regroup(flat: list[Value], like: list[Parts]) -> list[Parts]:
+    values = iter(flat)
+    return [[next(values) for _ in parts] for parts in like]
+
+
+def _wide(carry: Carry) -> bool:
+    """Whether a serial sum is kept in double (running sums lose digits otherwise)."""
+    return carry.combine == "sum" and carry.dtype.code in ("f32", "f16", "bf16")
+
+
+def _neutral(carry: Carry) -> bool:
+    from .memory import identity
+
+    return carry.init == identity(carry.combine, carry.dtype)
