@@ -1,0 +1,99 @@
+"""Every op of the table is tested from its own declaration."""
+
+import numpy as np
+import pytest
+
+from tests.ops.driver import (
+    build,
+    check_gradient,
+    differentiable,
+    is_f64,
+    refused,
+    symbolic_types,
+    valid,
+)
+from tracec_ir import dims, interp
+from tracec_ir.optable import all_ops
+from tracec_ir.types import ScalarType, TensorType
+
+OPS = all_ops()
+PRIMITIVES = [n for n, d in OPS.items() if d.is_primitive]
+every_op = pytest.mark.parametrize("name", list(OPS))
+SPECIAL = {"if", "while"}
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_primitive_is_declared_completely(name):
+    d = OPS[name]
+    assert d.doc.endswith("."), "a sentence says what it computes"
+    assert d.numpy is not None
+    assert (d.vjp is not None) != d.nondiff, "either a derivative or none to speak of"
+    assert d.kernel
+    assert valid(d)
+
+
+@every_op
+def test_interpreter_agrees_with_the_type_rule(name):
+    d = OPS[name]
+    for case in valid(d):
+        func = build(case)
+        results = interp.run(func, *case.inputs)
+        assert len(results) == len(func.results), case
+        for value, r in zip(results, func.results, strict=True):
+            if isinstance(r.type, ScalarType):
+                assert isinstance(value, (bool, int, float, complex))
+            else:
+                assert (value.dtype, value.shape) == (r.dtype.numpy, r.shape), str(case)
+                assert value.base is None and value.flags.c_contiguous
+
+
+@every_op
+def test_wrong_input_is_refused(name):
+    for case in refused(OPS[name]):
+        with pytest.raises(case.error) as error:
+            func = build(case)
+            if case.arrays:
+                interp.run(func, *case.inputs)
+        assert case.message in str(error.value), str(case)
+
+
+@every_op
+def test_symbolic_sizes(name):
+    for case in valid(OPS[name]):
+        types, sizes = symbolic_types(case)
+        if not sizes:
+            continue
+        concrete = build(case)
+        with dims.guards() as guards:
+            symbolic = build(case, types)
+        assert guards.hold(sizes)
+        for a, b in zip(symbolic.results, concrete.results, strict=True):
+            if isinstance(a.type, TensorType):
+                shape = tuple(dims.substitute(n, sizes) for n in a.shape)
+                assert (a.dtype, shape) == (b.dtype, b.shape), str(case)
+        if case.regions:
+            continue
+        for x, y in zip(
+            interp.run(symbolic, *case.inputs), interp.run(concrete, *case.inputs), strict=True
+        ):
+            np.testing.assert_array_equal(x, y)
+
+
+@every_op
+def test_gradient(name):
+    d = OPS[name]
+    if d.nondiff or name in ("while", "nextafter"):
+        pytest.skip("there is no derivative")
+    second = True
+    for case in filter(None, map(differentiable, valid(d))):
+        func = build(case)
+        if not any(is_f64(r.type) for r in func.results):
+            continue
+        backward = check_gradient(func, case.inputs)
+        if second and any(x.size for x in case.inputs if isinstance(x, np.ndarray)):
+            second = False  # once is enough: the rules do not depend on the values
+            seeds = [
+                np.random.default_rng(3).standard_normal(r.shape).astype(r.dtype.numpy)
+                for r in func.results
+            ]
+            check_gradient(backward, (*case.inputs, *seeds), 1e-4)
