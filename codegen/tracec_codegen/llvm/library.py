@@ -50,6 +50,8 @@ class Part:
 PARTS = (
     Part("runner", "runner", "runner_ir",
          pool.POOL_SYMBOLS + runner.RUNNER_SYMBOLS + runner.LAUNCHER_SYMBOLS),
+    Part("gemm_f32", "gemm", "gemm_ir", ("gemm_f32",), ("f32",)),
+    Part("gemm_f64", "gemm", "gemm_ir", ("gemm_f64",), ("f64",)),
 )
 _PART_OF = {symbol: part for part in PARTS for symbol in part.symbols}
 

@@ -767,7 +767,8 @@ class Function:
         ends = []
         for label, emit in ((yes, then), (no, other)):
             self.start_block(label)
-            values = emit() or []
+            values = emit()
+            values = values if isinstance(values, list) else []
             ends.append((values, self.label))
             self.jump(done)
         self.start_block(done)
