@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from .dims import Guards
 from .types import Type
 
 
@@ -73,7 +74,7 @@ class Func:
 
     def __init__(self, name: str, params: Iterable[Value], ops: list[Op], results: Iterable[Value]):
         self.name, self.params, self.ops, self.results = name, tuple(params), ops, tuple(results)
-        self.guards = None  # relations between symbolic sizes that the derivation relied on
+        self.guards: Guards | None = None  # relations between symbolic sizes that the derivation relied on
 
     def __repr__(self) -> str:
         return f"<func @{self.name}: {len(self.params)} params, {len(self.ops)} ops>"

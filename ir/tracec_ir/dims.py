@@ -329,7 +329,7 @@ def hint(dim: Dim) -> int:
     return evaluate(dim, env)
 
 
-class Guards(list):
+class Guards(list[tuple[str, Dim, Dim]]):
     """Relations between dims, (relation, a, b), that a symbolic derivation relied on."""
 
     def hold(self, env: Mapping[str, int]) -> bool:
