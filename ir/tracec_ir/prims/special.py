@@ -27,6 +27,19 @@ _ERFCX = (
     3.347811341041752e-14, -1.8645733666841723e-15, -1.2508092622338281e-15, 7.416534346007476e-17,
     5.0662774921690277e-17,
 )  # fmt: skip
+# lgamma(x) / ((x - 1)(x - 2)) as a Chebyshev series in x - 1.5 on [0.5, 2.5]: exact at both zeros
+_LGAMMA = (
+    0.5233830675936226, -0.17797233729529863, 0.043707765509376, -0.012436054693716324,
+    0.0038166273622453444, -0.0012248310110168689, 0.0004046307309337695, -0.0001363999286478383,
+    4.6669854564403646e-05, -1.6152571568530024e-05, 5.641861294289138e-06, -1.985468608994096e-06,
+    7.031292350156658e-07, -2.503431672683324e-07, 8.954655195462511e-08, -3.216038816813161e-08,
+    1.1591674196198932e-08, -4.191331343092517e-09, 1.5198287942838018e-09, -5.525248244354367e-10,
+    2.0133461407895695e-10, -7.351973399346738e-11, 2.6898575436827364e-11, -9.85882886617758e-12,
+    3.619354400654772e-12, -1.3307382122555227e-12, 4.899613435234918e-13, -1.8063242404502505e-13,
+    6.667388160934133e-14, -2.4638096705345538e-14, 9.114199669747885e-15, -3.3749037208856614e-15,
+    1.2508630658961872e-15, -4.640235454740319e-16, 1.7227826138316332e-16, -6.401198458457187e-17,
+    2.3802040365336956e-17, -8.85670810564711e-18, 3.2977685786612905e-18, -1.2286928418849807e-18,
+)  # fmt: skip
 # B(2k) / (2k (2k - 1)): Stirling's series of lgamma, highest power first
 _STIRLING = (
     -174611 / 125400, 43867 / 244188, -3617 / 122400, 1 / 156, -691 / 360360, 1 / 1188, -1 / 1680,
@@ -111,21 +124,25 @@ def erfinv(x):
         step = error * (math.sqrt(math.pi) / 2) * np.exp(y * y)
         y = y - step / (1 + y * step)
     y = np.where(size == 1, np.inf, y)
-    return np.where(np.abs(x) > 1, np.nan, np.copysign(y, x)) + 0 * x * (np.abs(x) < 1)
+    return np.where(np.abs(x) > 1, np.nan, np.copysign(y, x))
 
 
 def _lgamma_positive(x):
-    """log(gamma(x)) for x > 0: the recurrence up to the series' range."""
+    """log(gamma(x)) for x > 0: a fit around its zeros, reached by the recurrence, then the series."""
     product = np.ones_like(x)
-    z = x
-    for _ in range(int(_SHIFT)):
-        low = z < _SHIFT
-        product = np.where(low, product * z, product)
-        z = np.where(low, z + 1, z)
-    w = 1 / z
+    z = np.where(x < 0.5, x + 1, x)
+    for _ in range(int(_SHIFT) - 2):
+        above = (z > 2.5) & (x < _SHIFT)
+        z = np.where(above, z - 1, z)
+        product = np.where(above, product * z, product)
+    near = np.clip(z, 0.5, 2.5)
+    fit = (near - 1) * (near - 2) * _chebyshev(_LGAMMA, near - 1.5)
+    below = fit + np.log(np.where(x < 0.5, 1 / x, product))
+    far = np.maximum(x, _SHIFT)
+    w = 1 / far
     series = _horner(_STIRLING, w * w) * w
-    value = (z - 0.5) * np.log(z) - z + 0.5 * math.log(2 * math.pi) + series
-    return np.where(z == np.inf, np.inf, value - np.log(product))
+    above = (far - 0.5) * np.log(far) - far + 0.5 * math.log(2 * math.pi) + series
+    return np.where(x < _SHIFT, below, np.where(x == np.inf, np.inf, above))
 
 
 def _sin_pi(x):
