@@ -8,6 +8,7 @@ Nothing here takes a lock: a finalizer may run inside any line, and each step is
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 from collections.abc import Sequence
 from typing import Any
@@ -65,6 +66,16 @@ class Buffer:
     ) -> np.ndarray:
         """A NumPy array on this memory (strides and offset in bytes) that keeps it alive."""
         return np.ndarray(shape, dtype, self.flat, offset, strides)
+
+    def copy(self) -> Buffer:
+        """A new buffer with the same bytes."""
+        out = allocate(self.nbytes)
+        out.write(self)
+        return out
+
+    def write(self, source: Buffer) -> None:
+        """Takes over the bytes of `source` (as many as both have)."""
+        ctypes.memmove(self.addr, source.addr, min(self.nbytes, source.nbytes))
 
 
 class _Export:

@@ -1,0 +1,267 @@
+"""The backward engine: one recorded instruction per open trace, one per executed segment.
+
+Gradients travel from the roots to the leaves. Values of the open trace are differentiated together
+by a "backward" instruction (cached on the trie); borders of it (leaves, executed segments, user
+functions, hooked values) are handled here, latest first.
+"""
+
+from __future__ import annotations
+
+from .. import record
+from ..record import Node, Trace, _child, _results, code_of
+from ..spec import dense
+from .graph import TWICE, Freed, Leaf, Output, Segment, modified_message
+
+
+class Info:
+    """What a backward instruction says: root, seed and target codes; `through` are targets that
+    gradients also flow past; `origins` tells where each target's source is found at run time;
+    `visited` are the instructions it went through, `keep` whether they stay usable."""
+
+    __slots__ = ("roots", "seeds", "targets", "through", "origins", "visited", "keep")
+
+
+def backward(roots: list, seeds: list, keep: bool, create_graph: bool, wanted: list | None = None):
+    """Runs backward from `roots` with cotangents `seeds` (None: one).
+
+    With `wanted` None gradients are added to the `.grad` of leaves; else the gradients of those
+    tensors are returned (None where there is no path) and no `.grad` changes.
+    """
+    holder = record._local.h
+    outer = holder.trace.grad
+    _set_grad(create_graph)
+    try:
+        return _Run(keep, create_graph, wanted).run(roots, seeds)
+    finally:
+        _set_grad(outer)
+
+
+def _set_grad(on: bool) -> None:
+    record._local.h.trace.grad = on
+
+
+class _Run:
+    def __init__(self, keep: bool, create_graph: bool, wanted: list | None):
+        self.keep, self.create_graph, self.wanted = keep, create_graph, wanted
+        self.pending: dict = {}  # node -> {index: gradient}
+        self.leaves: dict[Leaf, object] = {}
+        self.captured: dict[int, object] = {}
+        self.capture_outputs: dict = {}  # (node, index) -> position in wanted
+
+    def run(self, roots: list, seeds: list):
+        tr = record._local.h.trace
+        open_roots, open_seeds = [], []
+        self._prepare_wanted(tr)
+        for root, seed in zip(roots, seeds, strict=True):
+            if self.wanted is not None:
+                for i, w in enumerate(self.wanted):
+                    if w is root:
+                        self._capture(i, seed if seed is not None else _ones(root))
+            if root._leaf is not None:
+                self._to(root._leaf, seed if seed is not None else _ones(root))
+                continue
+            code = code_of_graph(tr, root)
+            if root._st.trace is tr:
+                open_roots.append(code)
+                open_seeds.append(seed)
+            else:
+                self._to(root._st.source, seed if seed is not None else _ones(root))
+        if open_roots:
+            self._open(open_roots, open_seeds)
+        while self.pending:
+            node = max(self.pending, key=lambda n: n.time)
+            grads = self.pending.pop(node)
+            if isinstance(node, Segment):
+                self._segment(node, grads)
+            elif isinstance(node, Freed):
+                raise RuntimeError(TWICE)
+            else:
+                self._function(node, grads)
+        if self.wanted is not None:
+            return [self.captured.get(i) for i in range(len(self.wanted))]
+        for leaf, g in self.leaves.items():
+            tensor = leaf.tensor()
+            if tensor is not None:
+                accumulate(tensor, g, self.create_graph)
+        return None
+
+    def _prepare_wanted(self, tr: Trace) -> None:
+        self.open_wanted: dict[int, int] = {}
+        for i, w in enumerate(self.wanted or ()):
+            if w._leaf is not None:
+                continue
+            code = code_of_graph(tr, w)
+            if w._st.trace is tr:
+                self.open_wanted[code & ~1] = i
+            elif isinstance(w._st.source, Output):
+                self.capture_outputs[(w._st.source.node, w._st.source.index)] = i
+
+    def _capture(self, i: int, g) -> None:
+        have = self.captured.get(i)
+        self.captured[i] = g if have is None else have + g
+
+    def _to(self, source, g) -> None:
+        """Delivers a gradient to a border of the graph."""
+        if source is None:
+            return
+        if isinstance(source, Leaf):
+            if self.wanted is not None:
+                for i, w in enumerate(self.wanted):
+                    if w._leaf is source:
+                        self._capture(i, _hooked(w, g))
+                return
+            have = self.leaves.get(source)
+            self.leaves[source] = g if have is None else have + g
+            return
+        if source.__class__ is Freed:
+            raise RuntimeError(TWICE)
+        at = self.pending.setdefault(source.node, {})
+        have = at.get(source.index)
+        at[source.index] = g if have is None else have + g
+
+    # -- the open trace ---------------------------------------------------------------------------
+    def _open(self, codes: list[int], seeds: list) -> None:
+        h = record._local.h
+        tr = h.trace
+        seed_codes = [None if s is None else code_of(tr, s) for s in seeds]
+        extra = tuple(self.open_wanted)
+        key = ("backward", tuple(codes), tuple(seed_codes), extra, self.keep, self.create_graph)
+        node = tr.node.children.get(key)
+        if node is None:
+            node = self._new_backward(tr, key, codes, seed_codes, extra)
+        info = node.info
+        if not info.targets:
+            tr.node = node
+            return
+        sources = [self._source(tr, o) for o in info.origins]
+        grads = _results(tr, node)
+        for code, source, g in zip(info.targets, sources, grads, strict=True):
+            if code in self.open_wanted:
+                self._capture(self.open_wanted[code], g)
+            if source is not None:
+                self._to(source, g)
+
+    @staticmethod
+    def _source(tr: Trace, origin):
+        kind, where = origin
+        if kind == "in":
+            return tr.inputs[where].source
+        if kind == "result":
+            return tr.results[where].source
+        return tr.leaves.get(where) if kind == "leaf" else None
+
+    def _new_backward(self, tr: Trace, key, codes, seed_codes, extra) -> Node:
+        from .reach import reach
+
+        info = reach(tr.node, codes, extra)
+        info.seeds, info.keep = tuple(seed_codes), self.keep
+        node = _child(tr, key, "backward", "", (), None)
+        node.info = info
+        outs = []
+        for code, spec in zip(info.targets, info.visited[1]):
+            outs.append((node.next, dense(spec.dtype, tuple(spec.shape), spec.device), int(self.create_graph)))
+            node.next += 2
+            node.nbytes += spec.nbytes
+        node.entries += len(outs)
+        node.outs = tuple(outs)
+        if outs:
+            node.code, node.spec, node.rg = outs[0]
+        return node
+
+    # -- borders ----------------------------------------------------------------------------------
+    def _segment(self, seg: Segment, grads: dict) -> None:
+        if seg.freed:
+            raise RuntimeError(TWICE)
+        for i, g in grads.items():
+            position = self.capture_outputs.get((seg, i))
+            if position is not None:
+                self._capture(position, g)
+        outs = tuple(sorted(grads))
+        seeds = [grads[i] for i in outs]
+        if self.create_graph:
+            call = seg.program.replay(outs)
+            for t, expected in zip(seg.inputs, seg.input_versions, strict=True):
+                _check_version(t, expected)
+            operands = [*seg.inputs, *seeds]
+        else:
+            call = seg.program.backward(outs)
+            operands = []
+            for n in call.needs:
+                _check_version(seg.saved[n], seg.versions[n])
+                operands.append(seg.saved[n])
+            operands += seeds
+        results = record.call_segment(call, tuple(operands), int(self.create_graph))
+        if not self.keep:
+            seg.free()
+        for target, g in zip(call.targets, results, strict=True):
+            self._to(seg.sources[target], g)
+
+    def _function(self, node, grads: dict) -> None:
+        for i, g in grads.items():
+            position = self.capture_outputs.get((node, i))
+            if position is not None:
+                self._capture(position, g)
+        for tensor, g in node.run(grads, self.keep):
+            self._deliver(tensor, g)
+
+    def _deliver(self, tensor, g) -> None:
+        """Sends a gradient on to whatever made `tensor`."""
+        if g is None or not tensor._rg:
+            return
+        if tensor._leaf is not None:
+            self._to(tensor._leaf, g)
+            return
+        tr = record._local.h.trace
+        code = code_of_graph(tr, tensor)
+        if tensor._st.trace is tr:
+            self._open([code], [g])
+        else:
+            self._to(tensor._st.source, g)
+
+
+def code_of_graph(tr: Trace, x) -> int:
+    """The operand code of x with its gradient bit, whatever the grad mode is; executed values are
+    not imported unless a view of them is meant."""
+    st = x._st
+    if st.trace is not tr and x._spec.canonical is st.spec:
+        if st.trace is not None:
+            record.flush_foreign(st.trace)
+        return 0
+    was, tr.grad = tr.grad, True
+    try:
+        return code_of(tr, x)
+    finally:
+        tr.grad = was
+
+
+def _check_version(t, expected: int) -> None:
+    if expected >= 0 and t._st.version != expected:
+        raise RuntimeError(modified_message(t._spec, t._st.version, expected))
+
+
+def _ones(root):
+    spec = root._spec
+    return record.apply("full", (1.0,), {"shape": tuple(spec.shape), "dtype": spec.dtype})
+
+
+def _hooked(tensor, g):
+    for hook in tuple((tensor._hooks or {}).values()):
+        out = hook(g)
+        if out is not None:
+            g = out
+    return g
+
+
+def accumulate(tensor, g, create_graph: bool) -> None:
+    """Adds g to `tensor.grad`, running the tensor's hooks."""
+    if tensor._hooks:
+        g = _hooked(tensor, g)
+    have = tensor._grad
+    if have is None:
+        tensor._grad = g
+    elif create_graph:
+        tensor._grad = have + g
+    else:
+        record.assign(have, record.binary("add", have, g))
+    for hook in tuple((tensor._post_hooks or {}).values()):
+        hook(tensor)

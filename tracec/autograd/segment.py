@@ -1,0 +1,178 @@
+"""Backward functions of executed traces: what to save at a flush, and how to go back later."""
+
+from __future__ import annotations
+
+from tracec_ir import autodiff
+from tracec_ir.builder import Builder
+from tracec_ir.core import Func, Value
+from tracec_ir.optable import lookup
+from tracec_ir.types import TensorType
+
+_CHEAP = {"const", "iota", "broadcast", "detach"}  # recomputed rather than saved, if made of constants
+
+
+class Backward:
+    """The gradient of some results of a segment with respect to its sources.
+
+    `func` takes the saved values listed in `needs` (numbers of `SegmentProgram.saved`), then one
+    cotangent per chosen result; it returns the gradients of `targets` (numbers of sources).
+    """
+
+    __slots__ = ("func", "needs", "targets", "types")
+
+    def __init__(self, func: Func, needs: list[int], targets: list[int]):
+        self.func, self.needs, self.targets = func, needs, targets
+        self.types = [v.type for v in func.results]
+
+    def emit(self, b: Builder, args: list[Value]) -> tuple[Value, ...]:
+        return b.inline(self.func, args)
+
+
+class Replay:
+    """The same gradient computed from the segment's inputs again, so that it can itself be
+    differentiated with respect to them (`create_graph=True`)."""
+
+    __slots__ = ("program", "outs", "targets", "types")
+
+    def __init__(self, program: SegmentProgram, outs: tuple[int, ...], targets: list[int]):
+        self.program, self.outs, self.targets = program, outs, targets
+        self.types = [program.target_values[t].type for t in targets]
+
+    def emit(self, b: Builder, args: list[Value]) -> list[Value]:
+        p = self.program
+        n = len(p.params)
+        env = dict(zip(p.params, args[:n], strict=True))
+        for op in p.ops:
+            out = b.emit(op.name, [env[v] for v in op.operands], op.attrs, op.regions)
+            env.update(zip(op.results, out, strict=True))
+        roots = [env[p.outs[i]] for i in self.outs]
+        targets = [env[p.target_values[t]] for t in self.targets]
+        grads = autodiff.grad(b, roots, args[n:], targets, targets)
+        return [b.zeros_like(t) if g is None else g for t, g in zip(targets, grads, strict=True)]
+
+
+class SegmentProgram:
+    """What all runs of one plan share for going backward.
+
+    `outs` are the differentiable results, `target_values` the gradient sources, both values of the
+    lifted trace; `saved` are the values that backward functions need: parameters and intermediates.
+    """
+
+    def __init__(self, b: Builder, params: list[Value], outs: list[Value], targets: list[Value]):
+        self.params, self.ops = list(params), list(b.ops)
+        self.outs, self.target_values = outs, targets
+        self._backward: dict = {}
+        self._replay: dict = {}
+        self.saved: list[Value] = []
+        full = self._make(tuple(range(len(outs))), first=True)
+        self._backward[tuple(range(len(outs)))] = full
+
+    @property
+    def saves(self) -> bool:
+        """Whether going backward needs values of the forward pass."""
+        return bool(self.saved)
+
+    def backward(self, outs: tuple[int, ...]) -> Backward:
+        """The backward function for cotangents of these results."""
+        found = self._backward.get(outs)
+        if found is None:
+            found = self._backward[outs] = self._make(outs)
+        return found
+
+    def replay(self, outs: tuple[int, ...]) -> Replay:
+        found = self._replay.get(outs)
+        if found is None:
+            found = self._replay[outs] = Replay(self, outs, self.backward(outs).targets)
+        return found
+
+    def _make(self, outs: tuple[int, ...], first: bool = False) -> Backward:
+        b = Builder()
+        b.ops = list(self.ops)
+        forward = {r for op in self.ops for r in op.results} | set(self.params)
+        roots = [self.outs[i] for i in outs]
+        seeds = [Value(r.type, name=f"g{i}") for i, r in enumerate(roots)]
+        grads = autodiff.grad(b, roots, seeds, self.target_values, self.target_values)
+        targets = [i for i, g in enumerate(grads) if g is not None]
+        results = [grads[i] for i in targets]
+        back = Builder()
+        env: dict[Value, Value] = {s: s for s in seeds}
+        saved_params: dict[Value, Value] = {}
+
+        def get(v: Value) -> Value:
+            have = env.get(v)
+            if have is None:
+                if v in forward and not _is_constant(v):
+                    have = saved_params.setdefault(v, Value(v.type, name=f"saved{len(saved_params)}"))
+                    env[v] = have
+                else:  # a constant of the forward pass: made again
+                    out = back.emit(v.op.name, [get(x) for x in v.op.operands], v.op.attrs, v.op.regions)
+                    env.update(zip(v.op.results, out, strict=True))
+                    have = env[v]
+            return have
+
+        needed: set[Value] = set(results)
+        kept = []
+        for op in reversed(b.ops[len(self.ops) :]):
+            if not needed.isdisjoint(op.results):
+                needed.update(op.operands)
+                kept.append(op)
+        for op in reversed(kept):
+            back.loc = op.loc
+            out = back.emit(op.name, [get(v) for v in op.operands], op.attrs, op.regions)
+            env.update(zip(op.results, out, strict=True))
+        out_values = [get(r) for r in results]
+        if first:
+            self.saved = list(saved_params)
+        needs = [self.saved.index(v) for v in saved_params]
+        func = back.func("backward", [*saved_params.values(), *seeds], out_values)
+        return Backward(func, needs, targets)
+
+
+def _is_constant(v: Value) -> bool:
+    """Whether v is made of constants by cheap operations only."""
+    if v.op is None:
+        return False
+    return v.op.name in _CHEAP and all(map(_is_constant, v.op.operands))
+
+
+_saves_memo: dict = {}
+
+
+def saves(name: str, types: tuple, attrs: tuple) -> tuple[frozenset[int], frozenset[int]]:
+    """(operand numbers, result numbers) whose values the derivative of an op reads."""
+    key = (name, types, attrs)
+    found = _saves_memo.get(key)
+    if found is None:
+        found = _saves_memo[key] = _find_saves(name, types, dict(attrs))
+    return found
+
+
+def _find_saves(name: str, types: tuple, attrs: dict) -> tuple[frozenset[int], frozenset[int]]:
+    b = Builder()
+    params = [Value(t) for t in types]
+    results = b.apply(name, params, attrs)
+    n = len(b.ops)
+    outs = [r for r in results if isinstance(r.type, TensorType) and r.dtype.kind in "fc"]
+    tensors = [p for p in params if isinstance(p.type, TensorType) and p.dtype.kind in "fc"]
+    seeds = [Value(r.type) for r in outs]
+    try:
+        grads = autodiff.grad(b, outs, seeds, tensors, tensors)
+    except NotImplementedError:
+        return frozenset(range(len(params))), frozenset()
+    needed: set[Value] = {g for g in grads if g is not None}
+    for op in reversed(b.ops[n:]):
+        if not needed.isdisjoint(op.results):
+            needed.update(op.operands)
+    inner = {r for op in b.ops[:n] for r in op.results if not lookup(op.name).nondiff}
+    read = {v for v in needed if v in inner or v in set(params)}
+    # a converted or repeated operand counts as the operand
+    operands = {i for i, p in enumerate(params) if p in read or any(_derived(v, p) for v in read)}
+    return frozenset(operands), frozenset(i for i, r in enumerate(results) if r in read)
+
+
+def _derived(v: Value, p: Value) -> bool:
+    while v.op is not None and v.op.name in ("cast", "broadcast", "reshape", "permute"):
+        v = v.op.operands[0]
+        if v is p:
+            return True
+    return False

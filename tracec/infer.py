@@ -1,0 +1,48 @@
+"""Result types of recorded ops: the op table's rules, memoised; loaded at the first miss."""
+
+from __future__ import annotations
+
+from tracec_ir import dtypes, promote
+from tracec_ir.builder import Builder, attr_key
+from tracec_ir.core import Value
+from tracec_ir.optable import lookup
+from tracec_ir.types import ScalarType, TensorType
+
+from .device import CPU
+from .spec import Spec, dense
+
+_SCALARS = {
+    float: ScalarType(dtypes.f64),
+    int: ScalarType(dtypes.i64),
+    bool: ScalarType(dtypes.b1),
+    complex: ScalarType(dtypes.c128),
+}
+_memo: dict = {}
+
+
+def scalar_type(number) -> ScalarType:
+    """The weak type of a Python number."""
+    return _SCALARS[number.__class__]
+
+
+def result_types(name: str, types: tuple, attrs: dict) -> tuple[tuple, bool]:
+    """(types of the results, whether gradients flow through the op)."""
+    key = (name, types, tuple((k, attr_key(v)) for k, v in attrs.items()), promote.default_float)
+    found = _memo.get(key)
+    if found is None:
+        b = Builder(cse=False)
+        out = b.apply(name, [Value(t) for t in types], attrs)
+        found = tuple(tensor_type(v.type) for v in out), not lookup(name).nondiff
+        if len(_memo) > 20_000:
+            _memo.clear()
+        _memo[key] = found
+    return found
+
+
+def tensor_type(t) -> TensorType:
+    return TensorType(promote.scalar_dtype(t.dtype)) if isinstance(t, ScalarType) else t
+
+
+def spec_of(t: TensorType, device=None) -> Spec:
+    """The dense spec of a value of type t."""
+    return dense(t.dtype, tuple(t.shape), device or CPU)

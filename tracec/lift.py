@@ -1,0 +1,150 @@
+"""Lifting: a path of the trace trie becomes an IR function."""
+
+from __future__ import annotations
+
+from tracec_ir import autodiff
+from tracec_ir.builder import Builder
+from tracec_ir.core import Op, Value
+from tracec_ir.types import ScalarType, TensorType
+
+from .record import Node
+from .spec import row_major
+
+
+class Lift:
+    """The IR of one trace: `b` holds the operations, `env` the value of every code (even codes).
+
+    `inputs` and `scalars` are the parameters in the order in which the trace imports storages and
+    meets Python numbers.
+    """
+
+    def __init__(self, node: Node):
+        self.b = Builder()
+        self.env: dict[int, Value] = {}
+        self.connected: set[int] = set()  # codes whose values have a gradient history
+        self.inputs: list[Value] = []
+        self.scalars: list[Value] = []
+        self.path = node.path()
+        for n in self.path:
+            self.b.loc = n.loc
+            getattr(self, "_" + n.kind)(n)
+
+    @property
+    def params(self) -> list[Value]:
+        return self.inputs + self.scalars
+
+    def operand(self, code: int) -> Value:
+        """The value behind an operand code; its gradient is cut where the code says so."""
+        base = code & ~1
+        value = self.env[base]
+        if not code & 1 and base in self.connected:
+            return self.b.emit("detach", (value,))[0]
+        return value
+
+    def _bind(self, n: Node, values) -> None:
+        outs = n.outs or ((n.code, n.spec, n.rg),)
+        for (code, _, rg), value in zip(outs, values, strict=True):
+            self.env[code] = value
+            if rg:
+                self.connected.add(code)
+
+    def _in(self, n: Node) -> None:
+        value = Value(n.spec.type, name=f"x{len(self.inputs)}")
+        self.inputs.append(value)
+        self.env[n.code] = value
+
+    def _operands(self, n: Node) -> list[Value]:
+        numbers = list(n.info or ())
+        operands = []
+        for code in n.operands:
+            if code & ~1 not in self.env:  # a Python number: its slot comes into being here
+                value = Value(numbers.pop(0), name=f"s{len(self.scalars)}")
+                self.scalars.append(value)
+                self.env[code] = value
+            operands.append(self.operand(code))
+        return operands
+
+    def _op(self, n: Node) -> None:
+        out = self.b.apply(n.name, self._operands(n), dict(n.attrs or ()))
+        self._bind(n, [self._as_tensor(v) for v in out])
+
+    def _as_tensor(self, v: Value) -> Value:
+        if isinstance(v.type, ScalarType):
+            from tracec_ir.promote import scalar_dtype
+
+            return self.b.cast(v, scalar_dtype(v.dtype))
+        return v
+
+    def _view(self, n: Node) -> None:
+        base = self.operand(n.operands[0])
+        self._bind(n, [read_view(self.b, base, n.attrs)])
+
+    def _assign(self, n: Node) -> None:
+        code = n.operands[1]
+        value = self.operand(code)
+        # without history it gets a value of its own: a leaf written under no_grad is a new source
+        self._bind(n, [value if code & 1 else self._own(value)])
+
+    def _assign_many(self, n: Node) -> None:
+        half = len(n.operands) // 2
+        self._bind(n, [self._own(self.operand(c)) for c in n.operands[half:]])
+
+    def _pin(self, n: Node) -> None:
+        self._bind(n, [self.operand(n.operands[0])])
+
+    def _cut(self, n: Node) -> None:
+        self._bind(n, [self._own(self.operand(n.operands[0]))])
+
+    def _own(self, value: Value) -> Value:
+        """`value` under an identity that nothing shares."""
+        op = Op("detach", (value,), {}, (value.type,), loc=self.b.loc)
+        op.order = len(self.b.ops)
+        self.b.ops.append(op)
+        return op.result
+
+    def _write(self, n: Node) -> None:
+        base, value = (self.operand(c) for c in n.operands)
+        self._bind(n, [write_view(self.b, base, value, n.attrs)])
+
+    def _backward(self, n: Node) -> None:
+        info = n.info
+        outputs = [self.env[c & ~1] for c in info.roots]
+        seeds = [
+            self.b.full(1, out.dtype, out.shape) if c is None else self.operand(c)
+            for c, out in zip(info.seeds, outputs, strict=True)
+        ]
+        targets = [self.env[c] for c in info.targets]
+        stops = [self.env[c] for c in info.targets if c not in info.through]
+        grads = autodiff.grad(self.b, outputs, seeds, targets, stops)
+        out = []
+        for target, g in zip(targets, grads, strict=True):
+            out.append(self.b.zeros_like(target) if g is None else g)
+        self._bind(n, out)
+
+    def _segment(self, n: Node) -> None:
+        self._bind(n, n.attrs.emit(self.b, self._operands(n)))
+
+
+def read_view(b: Builder, base: Value, spec) -> Value:
+    """The elements of `base` (a whole storage) that `spec` addresses."""
+    if tuple(spec.shape) == tuple(base.shape) and spec.strides == row_major(tuple(base.shape)):
+        if spec.offset == 0 and spec.dtype is base.dtype:
+            return base
+    if spec.dtype is not base.dtype:
+        base = b.emit("bitcast", (base,), {"dtype": spec.dtype})[0]
+    attrs = {"shape": tuple(spec.shape), "strides": tuple(spec.strides), "offset": spec.offset}
+    return b.emit("strided", (base,), attrs)[0]
+
+
+def write_view(b: Builder, base: Value, value: Value, spec) -> Value:
+    """`base` with the elements that `spec` addresses replaced by `value`."""
+    if spec.dtype is not base.dtype:
+        raise NotImplementedError(
+            f"writing through a view of another dtype ({spec.dtype} over {base.dtype}) is not supported"
+        )
+    attrs = {"shape": tuple(spec.shape), "strides": tuple(spec.strides), "offset": spec.offset}
+    return b.emit("write", (base, value), attrs)[0]
+
+
+def is_tensor(v: Value) -> bool:
+    return isinstance(v.type, TensorType)

@@ -1,0 +1,179 @@
+"""Plans: what a trace that ends at one trie node, with these results alive, compiles to."""
+
+from __future__ import annotations
+
+from tracec_ir.core import Value
+from tracec_runtime.events import counters
+
+from .autograd.graph import Freed, Output, Segment
+from .autograd.reach import reach
+from .autograd.segment import SegmentProgram
+from .lift import Lift
+from .record import Node, Tensor, Trace, _new
+from .storage import Storage, storage
+from .spec import dense
+from .tiers import Executable
+
+
+def tensor_of(st: Storage, rg: int = 0):
+    """A tensor over the whole of a storage."""
+    t = _new(Tensor if Tensor is not None else _tensor_class())
+    t._st, t._spec, t._rg = st, st.spec, rg
+    return t
+
+
+def _tensor_class():
+    from . import record
+
+    return record.Tensor
+
+
+class Plan:
+    """How to run a trace: an executable, which buffers become which results, and what to keep for
+    going backward."""
+
+    __slots__ = (
+        "executable", "aliases", "writes", "grads", "program", "origins", "saved_inputs",
+        "saved_scalars", "n_live", "saved_specs", "func",
+    )  # fmt: skip
+
+    def run(self, tr: Trace, inputs: list, scalars: list, results: list, live: tuple) -> None:
+        """Executes and gives every live storage its buffer."""
+        buffers = [s.buf for s in inputs]
+        for i, copy in tr.snapshots.items():
+            buffers[i] = copy
+        kept = [results[i].buf if results[i].foreign() else None for i in live] if self.writes else None
+        out = self.executable.run(buffers, scalars)
+        for j, source in self.aliases:  # a result that is an input or another result again
+            out[j] = (buffers[~source] if source < 0 else out[source]).copy()
+        for j, i in enumerate(live):
+            s = results[i]
+            if kept is not None and kept[j] is not None:
+                kept[j].write(out[j])
+            else:
+                s.buf = out[j]
+            s.trace = None
+        if self.program is not None:
+            self._remember(tr, inputs, scalars, results, live, out)
+
+    def _remember(self, tr: Trace, inputs, scalars, results, live, out) -> None:
+        program = self.program
+        saved: list = [None] * len(program.saved)
+        versions = [-1] * len(program.saved)
+        for n, i in self.saved_inputs:
+            saved[n], versions[n] = tensor_of(inputs[i]), inputs[i].version
+        for n, i in self.saved_scalars:
+            saved[n] = scalars[i]
+        for k, (n, spec) in enumerate(self.saved_specs):
+            saved[n] = tensor_of(storage(spec, out[self.n_live + k]))
+        sources = []
+        for kind, where in self.origins:
+            if kind == "in":
+                sources.append(inputs[where].source)
+            elif kind == "result":
+                sources.append(results[where].source)
+            else:
+                sources.append(tr.leaves.get(where) if kind == "leaf" else None)
+        params = [tensor_of(s, 1) for s in inputs] + list(scalars)
+        seg = Segment(
+            program, saved, versions, params, [s.version for s in inputs] + [-1] * len(scalars), sources
+        )
+        for j, k in self.grads:
+            results[live[j]].source = Output(seg, k) if k >= 0 else Output(Freed(), 0)
+
+
+def make_plan(node: Node, live: tuple[int, ...], tr: Trace) -> Plan:
+    """Lifts the trace that ends at `node` and prepares to execute it."""
+    counters.plan_misses += 1
+    lifted = Lift(node)
+    codes = node.entry_codes()
+    outputs = [lifted.env[codes[i]] for i in live]
+    plan = Plan()
+    plan.n_live = len(live)
+    plan.program, plan.grads, plan.origins = None, [], ()
+    plan.saved_inputs, plan.saved_scalars, plan.saved_specs = [], [], []
+    _plan_gradients(plan, node, lifted, live, codes, outputs)
+    params = lifted.params
+    seen: dict[Value, int] = {p: ~i for i, p in enumerate(params)}
+    plan.aliases = []
+    unique: list[Value] = []
+    position: list[int] = []
+    for j, v in enumerate(outputs):
+        v = _undetached(v)
+        if v in seen:
+            plan.aliases.append((j, seen[v]))
+            position.append(-1)
+        else:
+            seen[v] = j
+            position.append(len(unique))
+            unique.append(v)
+    plan.writes = any(n.kind in ("assign", "write", "assign_many") for n in lifted.path)
+    func = lifted.b.func("trace", params, unique)
+    plan.func = func
+    plan.executable = Executable(func, position, _donations(lifted, node, live, codes, outputs), tr)
+    return plan
+
+
+def _undetached(v: Value) -> Value:
+    while v.op is not None and v.op.name == "detach":
+        v = v.op.operands[0]
+    return v
+
+
+def _plan_gradients(plan: Plan, node: Node, lifted: Lift, live, codes, outputs: list[Value]) -> None:
+    roots: list[int] = []
+    for j, i in enumerate(live):
+        code = codes[i]
+        if code not in lifted.connected:
+            continue
+        try:
+            reach(node, [code], ())
+        except RuntimeError:  # used up, or overwritten: said when somebody goes backward
+            plan.grads.append((j, -1))
+        else:
+            plan.grads.append((j, len(roots)))
+            roots.append(code)
+    if not plan.grads:
+        return
+    info = reach(node, roots, ()) if roots else None
+    targets = [lifted.env[c] for c in info.targets] if info else []
+    program = SegmentProgram(lifted.b, lifted.params, [lifted.env[c] for c in roots], targets)
+    plan.program = program
+    plan.origins = info.origins if info else ()
+    overwritten = {c for n in lifted.path if n.kind in ("assign", "write") for c in (n.operands[0] & ~1,)}
+    overwritten |= {
+        c for n in lifted.path if n.kind == "assign_many" for c in n.operands[: len(n.operands) // 2]
+    }
+    stale = {lifted.env[c] for c in overwritten if c in lifted.env}
+    for n, v in enumerate(program.saved):
+        if v in lifted.scalars:
+            plan.saved_scalars.append((n, lifted.scalars.index(v)))
+        elif v in lifted.inputs and v not in stale:
+            plan.saved_inputs.append((n, lifted.inputs.index(v)))
+        else:
+            plan.saved_specs.append((n, dense(v.dtype, tuple(v.shape))))
+            outputs.append(v)
+
+
+def _donations(lifted: Lift, node: Node, live, codes, outputs) -> dict[int, int]:
+    """{input number: result number} for storages that the trace reads and writes as a whole."""
+    owner: dict[int, int] = {}
+    inputs = 0
+    for n in lifted.path:
+        if n.kind == "in":
+            owner[n.code] = inputs
+            inputs += 1
+        elif n.kind in ("assign", "write"):
+            start = owner.get(n.operands[0] & ~1)
+            if start is not None:
+                owner[n.code] = start
+        elif n.kind == "assign_many":
+            for old, (code, _, _) in zip(n.operands, n.outs):
+                if old in owner:
+                    owner[code] = owner[old]
+    found = {}
+    for j, i in enumerate(live):
+        source = owner.get(codes[i])
+        if source is not None:
+            found[source] = j
+    return found

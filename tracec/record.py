@@ -1,0 +1,734 @@
+"""The recorder: op calls walk a trie of traces; values are computed when somebody looks.
+
+A trace is a path in the trie. A node's child is found by a key holding everything its meaning
+depends on: op name, operand codes, kinds of Python numbers, attributes. The second time a program
+does the same thing an op costs one dictionary look-up and one Tensor.
+
+Codes: value number `s` of a trace has code `2 * s`; an operand that takes part in differentiation
+has the last bit set. Python numbers occupy slots too, their values being run-time inputs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from enum import Enum
+from sys import _current_frames, _getframe, getrefcount
+
+from .spec import Spec, dense
+from .storage import Storage
+
+_new = object.__new__
+_NUMBERS = (float, int, bool, complex)
+OP_BUDGET = 4000  # instructions in one trace
+BYTE_BUDGET = 4 << 30  # bytes of results in one trace
+
+
+class Flush(Enum):
+    """Why a trace was executed."""
+
+    VALUE = "a value was needed"
+    STEP = "an optimizer step ended"
+    BUDGET = "the trace reached its op or memory budget"
+    SYNC = "synchronisation was asked for"
+    THREAD = "another thread needed a value"
+    FOREIGN = "memory shared with NumPy or DLPack was written"
+    CONTEXT = "a setting that traces depend on changed"
+    DATA = "a result's size depends on data"
+
+
+class Node:
+    """A trie node: one instruction and what is known about it.
+
+    `kind` is "root", "in", "op", "view", "assign", "write", "leaf", "fn", "backward" or "segment";
+    `code`, `spec`, `rg` describe the first result, `outs` all of several; `entries` is how many
+    results the trace holds after this node, `next` the next free code.
+    """
+
+    __slots__ = (
+        "children", "parent", "kind", "name", "operands", "attrs", "code", "spec", "rg", "outs",
+        "next", "entries", "plans", "info", "loc", "depth", "nbytes", "path_codes", "hits",
+    )  # fmt: skip
+
+    def __init__(self, parent: Node | None, kind: str, name: str = "", operands: tuple = (), attrs=None):
+        self.parent, self.kind, self.name, self.operands, self.attrs = parent, kind, name, operands, attrs
+        self.children: dict = {}
+        self.code, self.spec, self.rg, self.outs = 0, None, 0, ()
+        self.plans: dict = {}
+        self.info = self.path_codes = None
+        self.loc, self.hits = "", 0
+        if parent is None:
+            self.next, self.entries, self.depth, self.nbytes = 0, 0, 0, 0
+        else:
+            self.next, self.entries = parent.next, parent.entries
+            self.depth, self.nbytes = parent.depth + 1, parent.nbytes
+
+    def path(self) -> list[Node]:
+        """The instructions from the root to here."""
+        out = []
+        node: Node | None = self
+        while node.parent is not None:
+            out.append(node)
+            node = node.parent
+        out.reverse()
+        return out
+
+    def entry_codes(self) -> tuple[int, ...]:
+        """The code of every entry of `Trace.results` when the trace stands at this node."""
+        if self.path_codes is None:
+            codes: list[int] = []
+            for n in self.path():
+                if n.kind == "assign_many":
+                    codes.extend(c for c, _, _ in n.outs)
+                elif n.entries > n.parent.entries:
+                    codes.extend(c for c, _, _ in n.outs) if n.outs else codes.append(n.code)
+            self.path_codes = tuple(codes)
+        return self.path_codes
+
+
+class Trace:
+    """An open trace of one thread."""
+
+    __slots__ = ("node", "results", "scalars", "inputs", "views", "grad", "thread", "snapshots", "leaves")
+
+    def __init__(self, root: Node, grad: bool, thread: int):
+        self.node, self.grad, self.thread = root, grad, thread
+        self.results: list[Storage] = []
+        self.scalars: list = []
+        self.inputs: list[Storage] = []
+        self.views: dict = {}
+        self.leaves: dict = {}  # code -> Source, for values that are gradient sources of their own
+        self.snapshots: dict = {}  # input number -> copy of memory that foreign code may write
+
+
+class _PerThread:
+    """What a thread records into. `root` is the trie of its context (default dtype, ...)."""
+
+    __slots__ = ("trace", "inference", "thread", "busy_flushing")
+
+    def __init__(self):
+        self.thread = threading.get_ident()
+        self.inference = False
+        self.busy_flushing = False
+        self.trace = Trace(_root(), True, self.thread)
+
+
+_roots: dict = {}
+_context: tuple = ("f32",)
+_holders: dict[int, _PerThread] = {}
+
+
+def _root() -> Node:
+    root = _roots.get(_context)
+    if root is None:
+        root = _roots[_context] = Node(None, "root")
+    return root
+
+
+def set_context(context: tuple) -> None:
+    """Switches to the trie of another context (what every type rule depends on)."""
+    global _context
+    flush(Flush.CONTEXT)
+    _context = context
+    h = _local.h
+    h.trace = Trace(_root(), h.trace.grad, h.thread)
+
+
+class _Local(threading.local):
+    def __init__(self):
+        self.h = _PerThread()
+        _holders[self.h.thread] = self.h
+
+
+def _own_references() -> int:
+    """How many references to a list's element a comprehension over the list adds to the count."""
+    probe = [object()]
+    return [getrefcount(x) for x in probe][0] - 1
+
+
+_OWN = _own_references()
+_local = _Local()
+_lock = threading.RLock()
+Tensor: type = None  # set by tracec.tensor
+
+
+def current() -> Trace:
+    return _local.h.trace
+
+
+# -- operands -------------------------------------------------------------------------------------
+def code_of(tr: Trace, x) -> int:
+    """The operand code of tensor x in the open trace; imports it or reads it through its view."""
+    st = x._st
+    if st.trace is tr and x._spec is st.spec:
+        return st.code + x._rg if tr.grad else st.code
+    return read(tr, x)
+
+
+def read(tr: Trace, x) -> int:
+    """`code_of` without the short cut."""
+    st = x._st
+    if st.trace is not tr:
+        _import(tr, st)
+    rg = x._rg
+    if not rg and x._base is not None and x._base._rg:  # the base was written with a gradient later
+        rg = x._rg = 1
+    if not tr.grad:
+        rg = 0
+    spec = x._spec
+    if spec is st.spec:
+        return st.code + rg
+    if spec.canonical is not spec:  # a leaf of its own on shared memory, see Tensor.requires_grad_
+        return _read_leaf(tr, x, rg)
+    base = x._base
+    if base is not None and base._spec.canonical is not base._spec:
+        whole = _read_leaf(tr, base, rg)
+    else:
+        whole = st.code + rg
+    key = (whole, spec)
+    code = tr.views.get(key)
+    if code is None:
+        node = tr.node.children.get(key)
+        if node is None:
+            node = _child(tr, key, "view", "", (whole,), None)
+            node.code, node.spec, node.rg = node.next, dense(spec.dtype, tuple(spec.shape), spec.device), rg
+            node.attrs = spec
+            node.next += 2
+        tr.node = node
+        code = tr.views[key] = node.code + node.rg
+    return code
+
+
+def _read_leaf(tr: Trace, x, rg: int) -> int:
+    st, spec = x._st, x._spec.canonical
+    key = ("leaf", st.code, spec, id(x))
+    code = tr.views.get(key)
+    if code is None:
+        edge = ("leaf", st.code, spec)
+        node = tr.node.children.get(edge)
+        if node is None:
+            node = _child(tr, edge, "view", "", (st.code,), spec)
+            node.code, node.spec, node.rg = node.next, dense(spec.dtype, tuple(spec.shape), spec.device), 0
+            node.next += 2
+        tr.node = node
+        code = tr.views[key] = node.code
+        if x._leaf is not None:
+            tr.leaves[code] = x._leaf
+    return code + rg
+
+
+def _import(tr: Trace, st: Storage) -> None:
+    if st.trace is not None:
+        flush_foreign(st.trace)
+    if st.buf is None:
+        raise RuntimeError(
+            "the value of this tensor was never computed because an earlier operation failed"
+        )
+    key = st.spec
+    node = tr.node.children.get(key)
+    if node is None:
+        node = _child(tr, key, "in", "", (), None)
+        node.code, node.spec = node.next, st.spec
+        node.next += 2
+    tr.node = node
+    tr.inputs.append(st)
+    st.trace, st.code, st.held = tr, node.code, 1
+    if st.foreign():
+        _snapshot(tr, st)
+
+
+SNAPSHOT_BYTES = 1 << 20
+
+
+def _snapshot(tr: Trace, st: Storage) -> None:
+    """Small memory that foreign code may write is read now, not at the flush."""
+    if st.buf.nbytes <= SNAPSHOT_BYTES:
+        tr.snapshots[len(tr.inputs) - 1] = st.buf.copy()
+
+
+def _child(tr: Trace, key, kind: str, name: str, operands: tuple, attrs) -> Node:
+    parent = tr.node
+    node = Node(parent, kind, name, operands, attrs)
+    node.loc = _user_location()
+    parent.children[key] = node
+    from tracec_runtime.events import counters
+
+    counters.trie_misses += 1
+    return node
+
+
+def _user_location() -> str:
+    """file:line of the innermost frame outside the package."""
+    frame = _getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tracec":
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+
+
+def _over_budget(node: Node) -> bool:
+    return node.depth >= OP_BUDGET or node.nbytes >= BYTE_BUDGET
+
+
+# -- instructions ---------------------------------------------------------------------------------
+def result(tr: Trace, node: Node):
+    """The Tensor for the one result of `node`, which becomes the trace's position."""
+    tr.node = node
+    t = _new(Tensor)
+    s = _new(Storage)
+    s.trace = tr
+    s.code = node.code
+    s.spec = t._spec = node.spec
+    s.buf = s.source = None
+    s.held = 1
+    s.version = 0
+    t._st = s
+    t._rg = node.rg
+    tr.results.append(s)
+    return t
+
+
+def apply(name: str, operands: tuple, attrs=None):
+    """Records op `name` (of the op table) on tensors and Python numbers; returns its one result.
+
+    `attrs` is a dict (or tuple of pairs) of static, hashable attributes. Raises what the op's type
+    rule raises, at the caller's line.
+    """
+    tr = _local.h.trace
+    scalars = tr.scalars
+    mark = len(scalars)
+    key = [name]
+    for x in operands:
+        if isinstance(x, Tensor):
+            st = x._st
+            if st.trace is tr and x._spec is st.spec:
+                key.append(st.code + x._rg if tr.grad else st.code)
+            else:
+                key.append(read(tr, x))
+        else:
+            key.append(x.__class__)
+            scalars.append(x)
+    if attrs:
+        if attrs.__class__ is dict:
+            attrs = tuple(attrs.items())
+        key.append(attrs)
+        key.append(tuple([v.__class__ for _, v in attrs]))
+    key = tuple(key)
+    node = tr.node.children.get(key)
+    if node is None:
+        del scalars[mark:]
+        return _miss(name, operands, attrs)
+    return result(tr, node) if not node.outs else _results(tr, node)
+
+
+def apply_multi(name: str, operands: tuple, attrs=None) -> tuple:
+    """`apply` for an op with several results."""
+    out = apply(name, operands, attrs)
+    return out if isinstance(out, tuple) else (out,)
+
+
+def binary(name: str, x, y):
+    """`apply(name, (x, y))` for a tensor x and a tensor or number y: the hot path of operators."""
+    tr = _local.h.trace
+    st = x._st
+    if st.trace is tr and x._spec is st.spec:
+        a = st.code + x._rg if tr.grad else st.code
+    else:
+        a = read(tr, x)
+    c = y.__class__
+    if c is float or c is int:
+        node = tr.node.children.get((name, a, c))
+        if node is None:
+            return _miss(name, (x, y), None)
+        tr.scalars.append(y)
+    else:
+        st = y._st
+        if st.trace is tr and y._spec is st.spec:
+            b = st.code + y._rg if tr.grad else st.code
+        else:
+            b = read(tr, y)
+        node = tr.node.children.get((name, a, b))
+        if node is None:
+            return _miss(name, (x, y), None)
+    tr.node = node
+    t = _new(Tensor)
+    s = _new(Storage)
+    s.trace = tr
+    s.code = node.code
+    s.spec = t._spec = node.spec
+    s.buf = s.source = None
+    s.held = 1
+    s.version = 0
+    t._st = s
+    t._rg = node.rg
+    tr.results.append(s)
+    return t
+
+
+def unary(name: str, x):
+    """`apply(name, (x,))`."""
+    tr = _local.h.trace
+    st = x._st
+    if st.trace is tr and x._spec is st.spec:
+        a = st.code + x._rg if tr.grad else st.code
+    else:
+        a = read(tr, x)
+    node = tr.node.children.get((name, a))
+    if node is None:
+        return _miss(name, (x,), None)
+    return result(tr, node)
+
+
+def _results(tr: Trace, node: Node) -> tuple:
+    tr.node = node
+    out = []
+    for code, spec, rg in node.outs:
+        t, s = _new(Tensor), _new(Storage)
+        s.trace, s.code, s.buf, s.source = tr, code, None, None
+        s.held, s.version = 1, 0
+        s.spec = t._spec = spec
+        t._st, t._rg = s, rg
+        tr.results.append(s)
+        out.append(t)
+    return tuple(out)
+
+
+def _miss(name: str, operands: tuple, attrs):
+    """Records an instruction that this path has not seen: types are inferred, errors raised."""
+    from . import infer
+
+    for x in operands:
+        if x.__class__ not in _NUMBERS and not isinstance(x, Tensor):
+            raise TypeError(
+                f"{name}(): expected a Tensor or a number, but got {type(x).__name__}"
+            )
+    tr = _local.h.trace
+    if _over_budget(tr.node):
+        flush(Flush.BUDGET)
+        tr = _local.h.trace
+    codes, types = [], []
+    key: list = [name]
+    numbers = []
+    for x in operands:
+        if isinstance(x, Tensor):
+            code = code_of(tr, x)
+            codes.append(code)
+            key.append(code)
+            types.append(dense_type(x))
+        else:
+            codes.append(None)
+            key.append(x.__class__)
+            types.append(infer.scalar_type(x))
+            numbers.append(x)
+    if attrs:
+        key.append(attrs)
+        key.append(tuple([v.__class__ for _, v in attrs]))
+    out_types, differentiable = infer.result_types(name, tuple(types), dict(attrs or ()))
+    device = next((x._spec.device for x in operands if isinstance(x, Tensor)), None)
+    rg = 1 if differentiable and any(c is not None and c & 1 for c in codes) else 0
+    node = _child(tr, tuple(key), "op", name, (), attrs)
+    operand_codes = []
+    for c in codes:
+        if c is None:
+            c = node.next
+            node.next += 2
+        operand_codes.append(c)
+    node.operands = tuple(operand_codes)
+    node.info = tuple([t for t, c in zip(types, codes) if c is None])
+    outs = []
+    for t in out_types:
+        spec = infer.spec_of(t, device)
+        outs.append((node.next, spec, rg if spec.dtype.kind in "fc" else 0))
+        node.next += 2
+        node.nbytes += spec.nbytes
+    node.entries += len(outs)
+    node.code, node.spec, node.rg = outs[0] if outs else (0, None, 0)
+    if len(outs) != 1:
+        node.outs = tuple(outs)
+    tr.scalars.extend(numbers)
+    t = result(tr, node) if len(outs) == 1 else _results(tr, node)
+    from tracec_runtime import knobs
+
+    if knobs.sync:
+        flush(Flush.SYNC)
+    return t
+
+
+def dense_type(x):
+    """The IR type of a tensor's value."""
+    return x._spec.type
+
+
+# -- writes ---------------------------------------------------------------------------------------
+def assign(x, value):
+    """Writes `value` (a tensor that broadcasts to x, or a number) into x in place; returns x.
+
+    Every alias of x's storage sees the new value. Raises RuntimeError as PyTorch does for leaves
+    that require grad, results that cannot be cast, and shapes that do not fit.
+    """
+    from .inplace import check, conform
+
+    check(x, value)
+    value = conform(x, value)
+    tr = _local.h.trace
+    v = code_of(tr, value)
+    st = x._st
+    if st.trace is not tr:
+        _import(tr, st)
+    whole = x._spec.canonical is st.spec
+    if whole:
+        key = ("=", st.code, v)
+        node = tr.node.children.get(key)
+        if node is None:
+            node = _child(tr, key, "assign", "", (st.code, v), None)
+            node.code, node.spec, node.rg = node.next, st.spec, v & 1
+            node.next += 2
+            node.entries += 1
+    else:
+        base = st.code + (1 if tr.grad and (x._rg or (x._base is not None and x._base._rg)) else 0)
+        key = ("w", base, v, x._spec.canonical)
+        node = tr.node.children.get(key)
+        if node is None:
+            node = _child(tr, key, "write", "", (base, v), x._spec.canonical)
+            node.code, node.spec, node.rg = node.next, st.spec, (base | v) & 1
+            node.next += 2
+            node.entries += 1
+    tr.node = node
+    _advance(tr, st, node.code)
+    if node.rg:
+        x._rg = 1
+        if x._base is not None:
+            x._base._rg = 1
+    if st.foreign():
+        flush(Flush.FOREIGN)
+    return x
+
+
+def _advance(tr: Trace, st: Storage, code: int) -> None:
+    st.code = code
+    st.version += 1
+    st.held += 1
+    tr.results.append(st)
+
+
+def assign_many(targets: list, values: list) -> None:
+    """Writes each value (same dtype and shape, no gradient) into its whole target, as one edge."""
+    tr = _local.h.trace
+    for x in targets:
+        if x._st.trace is not tr:
+            _import(tr, x._st)
+    codes = tuple([x._st.code for x in targets]), tuple([code_of(tr, v) & ~1 for v in values])
+    node = tr.node.children.get(codes)
+    if node is None:
+        node = _child(tr, codes, "assign_many", "", codes[0] + codes[1], None)
+        outs = []
+        for x in targets:
+            outs.append((node.next, x._st.spec, 0))
+            node.next += 2
+        node.outs = tuple(outs)
+        node.entries += len(outs)
+    tr.node = node
+    foreign = False
+    for x, (code, _, _) in zip(targets, node.outs):
+        st = x._st
+        _advance(tr, st, code)
+        foreign = foreign or st.foreign()
+    if foreign:
+        flush(Flush.FOREIGN)
+
+
+# -- flushing -------------------------------------------------------------------------------------
+def flush(reason: Flush) -> None:
+    """Computes everything recorded by this thread whose result is still reachable."""
+    h = _local.h
+    tr = h.trace
+    if tr.node.parent is None:
+        return
+    h.trace = Trace(_root(), tr.grad, h.thread)
+    _execute(tr, reason)
+
+
+def flush_foreign(tr: Trace) -> None:
+    """Executes another thread's trace once that thread is between two recordings."""
+    if tr.thread == threading.get_ident():
+        h = _local.h
+        if h.trace is tr:
+            flush(Flush.THREAD)
+        return
+    h = _holders.get(tr.thread)
+    if h is not None and h.trace is tr:
+        h.trace = Trace(_root(), tr.grad, tr.thread)
+        while _is_recording(tr.thread):
+            time.sleep(0)
+    with _lock:
+        if tr.node.parent is not None and tr.results is not None:
+            _execute(tr, Flush.THREAD)
+
+
+def _is_recording(thread: int) -> bool:
+    frame = _current_frames().get(thread)
+    while frame is not None:
+        if frame.f_globals is globals():
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _execute(tr: Trace, reason: Flush) -> None:
+    from tracec_runtime.events import count, counters
+
+    from .plan import make_plan
+
+    with _lock:
+        if tr.results is None:
+            return
+        node, results = tr.node, tr.results
+        counters.flushes += 1
+        count("flush", reason.name.lower())
+        node.hits += 1
+        codes = node.path_codes or node.entry_codes()
+        live = tuple(
+            [i for i, s in enumerate(results) if getrefcount(s) > s.held + _OWN and s.code == codes[i]]
+        )
+        plan = node.plans.get(live)
+        if plan is None:
+            plan = node.plans[live] = make_plan(node, live, tr)
+        inputs, scalars = tr.inputs, tr.scalars
+        tr.results = None
+        done = False
+        try:
+            plan.run(tr, inputs, scalars, results, live)
+            done = True
+        finally:
+            for s in inputs:
+                s.trace, s.held = None, 1
+            for s in results:
+                s.trace, s.held = None, 1
+                if not done and s not in inputs:
+                    s.buf = None
+            tr.views = tr.inputs = tr.leaves = None
+            if not done:
+                node.plans.pop(live, None)
+
+
+def synchronize() -> None:
+    """Returns when all recorded work whose result is reachable is done."""
+    flush(Flush.SYNC)
+
+
+def call_segment(call, operands: tuple, rg: int) -> tuple:
+    """Records the backward function `call` of an executed trace; returns its results."""
+    from . import infer
+
+    tr = _local.h.trace
+    if _over_budget(tr.node):
+        flush(Flush.BUDGET)
+        tr = _local.h.trace
+    key: list = ["segment", call, rg]
+    codes: list = []
+    for x in operands:
+        if isinstance(x, Tensor):
+            codes.append(code_of(tr, x))
+            key.append(codes[-1])
+        else:
+            codes.append(None)
+            key.append(x.__class__)
+    key_tuple = tuple(key)
+    node = tr.node.children.get(key_tuple)
+    if node is None:
+        node = _child(tr, key_tuple, "segment", "backward", (), call)
+        node.info = tuple([infer.scalar_type(x) for x, c in zip(operands, codes) if c is None])
+        for i, c in enumerate(codes):
+            if c is None:
+                codes[i] = node.next
+                node.next += 2
+        node.operands = tuple(codes)
+        device = operands[0]._spec.device if operands else None
+        outs = []
+        for t in call.types:
+            spec = infer.spec_of(t, device)
+            outs.append((node.next, spec, rg))
+            node.next += 2
+            node.nbytes += spec.nbytes
+        node.entries += len(outs)
+        node.outs = tuple(outs)
+        if outs:
+            node.code, node.spec, node.rg = outs[0]
+    tr.scalars.extend([x for x in operands if not isinstance(x, Tensor)])
+    if not node.outs:
+        tr.node = node
+        return ()
+    return _results(tr, node)
+
+
+def has_history(st: Storage) -> bool:
+    """Whether the pending value of a storage has a gradient history."""
+    tr = st.trace
+    if tr is None:
+        return False
+    for node in reversed(tr.node.path()):
+        for code, _, rg in node.outs or ((node.code, node.spec, node.rg),):
+            if code == st.code and node.kind != "root":
+                return bool(rg)
+    return False
+
+
+def alias(x):
+    """A tensor with x's present value and graph position, which later writes to x do not change."""
+    if x._leaf is not None:
+        return x
+    tr = _local.h.trace
+    t, s = _new(Tensor), _new(Storage)
+    st = x._st
+    if st.trace is not tr and x._spec is st.spec:
+        s.trace, s.code, s.spec, s.buf, s.source = None, 0, st.spec, st.buf, st.source
+        s.held, s.version = 1, st.version
+    else:
+        code = code_of(tr, x)
+        key = ("pin", code)
+        node = tr.node.children.get(key)
+        if node is None:
+            node = _child(tr, key, "pin", "", (code,), None)
+            node.code, node.rg = node.next, code & 1
+            node.spec = dense(x._spec.dtype, tuple(x._spec.shape), x._spec.device)
+            node.next += 2
+            node.entries += 1
+        tr.node = node
+        s.trace, s.code, s.spec, s.buf, s.source = tr, node.code, node.spec, None, None
+        s.held, s.version = 1, 0
+        tr.results.append(s)
+    t._st, t._spec, t._rg = s, s.spec, x._rg
+    return t
+
+
+def reseat(x, source) -> None:
+    """Makes x's value a gradient source of its own: gradients that reach it go to `source`."""
+    tr = _local.h.trace
+    st = x._st
+    x._rg = 1
+    if st.trace is not tr and x._spec is st.spec:
+        st.source = source
+        return
+    was, tr.grad = tr.grad, False
+    try:
+        code = code_of(tr, x)
+    finally:
+        tr.grad = was
+    key = ("cut", code)
+    node = tr.node.children.get(key)
+    if node is None:
+        node = _child(tr, key, "cut", "", (code,), None)
+        node.code = node.next
+        node.spec = dense(x._spec.dtype, tuple(x._spec.shape), x._spec.device)
+        node.next += 2
+        node.entries += 1
+    tr.node = node
+    if x._spec is st.spec:
+        _advance(tr, st, node.code)
+        st.version -= 1
+    else:
+        s = _new(Storage)
+        s.trace, s.code, s.spec, s.buf, s.held, s.version = tr, node.code, node.spec, None, 1, 0
+        tr.results.append(s)
+        x._st, x._spec, x._base = s, node.spec, None
+        st = s
+    st.source = source

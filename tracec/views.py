@@ -1,0 +1,498 @@
+"""View methods: each computes a new spec over the same storage; nothing is recorded.
+
+Where PyTorch would copy (`reshape` of a layout that cannot be viewed, `contiguous`), `clone` is.
+"""
+
+from __future__ import annotations
+
+from .record import apply
+from .spec import row_major, spec
+from .tensor import Tensor, view_of, wrap_dim
+
+
+def _respec(x: Tensor, shape, strides, offset=None) -> Tensor:
+    s = x._spec
+    return view_of(
+        x, spec(s.dtype, tuple(shape), tuple(strides), s.offset if offset is None else offset, s.device)
+    )
+
+
+def sizes(args: tuple, what: str = "shape") -> tuple[int, ...]:
+    """The ints of `f(2, 3)` or `f((2, 3))`; TypeError for anything else."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = args[0]
+    out = []
+    for a in args:
+        if a.__class__ is int:
+            out.append(a)
+        elif hasattr(a, "__index__"):
+            out.append(a.__index__())
+        else:
+            raise TypeError(f"{what} must be a tuple of ints, but found element of type {type(a).__name__}")
+    return tuple(out)
+
+
+def infer_shape(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
+    """`shape` with -1 resolved. RuntimeError with PyTorch's wording where it does not fit."""
+    known, hole = 1, -1
+    for i, n in enumerate(shape):
+        if n == -1:
+            if hole >= 0:
+                raise RuntimeError("only one dimension can be inferred")
+            hole = i
+        elif n < 0:
+            raise RuntimeError(f"invalid shape dimension {n}")
+        else:
+            known *= n
+    if hole >= 0:
+        if known == 0:
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
+                "dimension size -1 can be any value and is ambiguous"
+            )
+        if numel % known == 0:
+            return shape[:hole] + (numel // known,) + shape[hole + 1 :]
+    if hole >= 0 or known != numel:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+    return shape
+
+
+def view_strides(shape, strides, new) -> tuple[int, ...] | None:
+    """The strides that show a layout under a new shape, or None if it must be copied.
+
+    Dimensions are first joined into runs that advance evenly; each run must hold whole new sizes.
+    """
+    if 0 in shape:
+        return row_major(tuple(new))
+    runs: list[list[int]] = []  # [size, stride of the innermost]
+    for n, st in zip(shape, strides):
+        if n == 1:
+            continue
+        if runs and runs[-1][1] == n * st:
+            runs[-1][0] *= n
+            runs[-1][1] = st
+        else:
+            runs.append([n, st])
+    out = [0] * len(new)
+    i = len(new) - 1
+    for size, stride in reversed(runs):
+        have = 1
+        while have < size:
+            while i >= 0 and new[i] == 1:
+                out[i] = stride * have
+                i -= 1
+            if i < 0 or size % (have * new[i]):
+                return None
+            out[i] = stride * have
+            have *= new[i]
+            i -= 1
+    step = out[i + 1] * new[i + 1] if i + 1 < len(new) else 1
+    while i >= 0:
+        out[i] = step
+        i -= 1
+    return tuple(out)
+
+
+def view(self: Tensor, *shape) -> Tensor:
+    """The same elements under another shape (or dtype), without copying.
+
+    RuntimeError if the layout does not allow it; use `reshape` then.
+    """
+    if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)):
+        if hasattr(shape[0], "code"):
+            return _view_dtype(self, shape[0])
+    new = infer_shape(sizes(shape), self._spec.numel)
+    s = self._spec
+    if new == s.shape:
+        return _respec(self, new, s.strides)
+    strides = row_major(new) if s.contiguous else view_strides(s.shape, s.strides, new)
+    if strides is None:
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension "
+            "spans across two contiguous subspaces). Use .reshape(...) instead."
+        )
+    return _respec(self, new, strides)
+
+
+def _view_dtype(self: Tensor, dtype) -> Tensor:
+    s = self._spec
+    if dtype is s.dtype:
+        return _respec(self, s.shape, s.strides)
+    if dtype.itemsize != s.dtype.itemsize:
+        raise NotImplementedError("view(dtype) between element sizes is not supported yet")
+    return view_of(self, spec(dtype, tuple(s.shape), s.strides, s.offset, s.device))
+
+
+def reshape(self: Tensor, *shape) -> Tensor:
+    """The same elements in row-major order under another shape; a view where possible."""
+    new = infer_shape(sizes(shape), self._spec.numel)
+    s = self._spec
+    strides = row_major(new) if s.contiguous else view_strides(s.shape, s.strides, new)
+    if strides is None:
+        return view(clone(self), new)
+    return _respec(self, new, strides)
+
+
+def clone(self: Tensor, *, memory_format=None) -> Tensor:
+    """A copy in memory of its own, contiguous; gradients flow through."""
+    return apply("clone", (self,))
+
+
+def contiguous(self: Tensor, memory_format=None) -> Tensor:
+    return self if self._spec.contiguous else clone(self)
+
+
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    return view(self, other.shape)
+
+
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    return reshape(self, other.shape)
+
+
+def permute(self: Tensor, *dims) -> Tensor:
+    """Dimensions in another order."""
+    rank = self.dim()
+    order = sizes(dims, "dims")
+    if len(order) != rank:
+        raise RuntimeError(
+            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length "
+            f"of the desired ordering of dimensions i.e. input.dim() = {rank} is not equal to "
+            f"len(dims) = {len(order)}"
+        )
+    order = tuple(wrap_dim(d, rank) for d in order)
+    if len(set(order)) != rank:
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    s = self._spec
+    return _respec(self, [s.shape[d] for d in order], [s.strides[d] for d in order])
+
+
+def transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Dimensions dim0 and dim1 exchanged."""
+    rank = self.dim()
+    a, b = wrap_dim(dim0, rank), wrap_dim(dim1, rank)
+    if not rank:
+        return _respec(self, (), ())
+    order = list(range(rank))
+    order[a], order[b] = b, a
+    return permute(self, order)
+
+
+def t(self: Tensor) -> Tensor:
+    """The transpose of a matrix; vectors and scalars stay."""
+    if self.dim() > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {self.dim()}D")
+    return transpose(self, 0, 1) if self.dim() == 2 else _respec(self, self._spec.shape, self._spec.strides)
+
+
+def movedim(self: Tensor, source, destination) -> Tensor:
+    """Dimensions `source` moved to places `destination`, the others in their order."""
+    rank = self.dim()
+    src = [wrap_dim(d, rank) for d in ([source] if isinstance(source, int) else source)]
+    dst = [wrap_dim(d, rank) for d in ([destination] if isinstance(destination, int) else destination)]
+    if len(src) != len(dst):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(src)} dims) should contain the "
+            f"same number of dims as destination ({list(dst)} dims)"
+        )
+    if len(set(src)) < len(src) or len(set(dst)) < len(dst):
+        raise RuntimeError("movedim: repeated dim in `source` or `destination`")
+    order = [-1] * rank
+    for a, b in zip(src, dst):
+        order[b] = a
+    rest = iter(d for d in range(rank) if d not in src)
+    return permute(self, [d if d >= 0 else next(rest) for d in order])
+
+
+def unsqueeze(self: Tensor, dim: int) -> Tensor:
+    """A dimension of size 1 inserted at `dim`."""
+    s = self._spec
+    d = wrap_dim(dim, len(s.shape) + 1)
+    step = s.shape[d] * s.strides[d] if d < len(s.shape) else 1
+    return _respec(self, s.shape[:d] + (1,) + s.shape[d:], s.strides[:d] + (step,) + s.strides[d:])
+
+
+def squeeze(self: Tensor, dim=None) -> Tensor:
+    """Dimensions of size 1 removed: all, or those named."""
+    s = self._spec
+    rank = len(s.shape)
+    if dim is None:
+        drop = {i for i, n in enumerate(s.shape) if n == 1}
+    else:
+        named = [dim] if isinstance(dim, int) else dim
+        drop = {d for d in (wrap_dim(d, rank) for d in named) if rank and s.shape[d] == 1}
+    keep = [i for i in range(rank) if i not in drop]
+    return _respec(self, [s.shape[i] for i in keep], [s.strides[i] for i in keep])
+
+
+def expand(self: Tensor, *size) -> Tensor:
+    """Dimensions of size 1 repeated without copying; -1 keeps a size."""
+    new = list(sizes(size))
+    s = self._spec
+    lead = len(new) - len(s.shape)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand({_kind(self)}{list(s.shape)}, size={new}): the number of sizes provided ({len(new)}) "
+            f"must be greater or equal to the number of dimensions in the tensor ({len(s.shape)})"
+        )
+    strides = []
+    for i, n in enumerate(new):
+        if i < lead:
+            if n == -1:
+                raise RuntimeError(
+                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing "
+                    f"dimension {i}"
+                )
+            strides.append(0)
+            continue
+        have = s.shape[i - lead]
+        if n == -1:
+            n = new[i] = have
+        if have == n:
+            strides.append(s.strides[i - lead])
+        elif have == 1:
+            strides.append(0)
+        else:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({n}) must match the existing size ({have}) at "
+                f"non-singleton dimension {i}.  Target sizes: {new}.  Tensor sizes: {list(s.shape)}"
+            )
+    return _respec(self, new, strides)
+
+
+def _kind(x: Tensor) -> str:
+    from .inplace import _NAMES
+
+    return f"torch.{_NAMES[x.dtype.code]}Tensor"
+
+
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    return expand(self, other.shape)
+
+
+def broadcast_to(self: Tensor, size) -> Tensor:
+    return expand(self, size)
+
+
+def narrow(self: Tensor, dim: int, start, length: int) -> Tensor:
+    """`length` entries of dimension `dim` from `start`."""
+    s = self._spec
+    d = wrap_dim(dim, len(s.shape))
+    if not s.shape:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    start = int(start)
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -s.shape[d] <= start <= s.shape[d]:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-s.shape[d]}, {s.shape[d]}], but got {start})"
+        )
+    if start < 0:
+        start += s.shape[d]
+    if start + length > s.shape[d]:
+        raise RuntimeError(
+            f"start ({start}) + length ({length}) exceeds dimension size ({s.shape[d]})."
+        )
+    return _slice(self, d, start, length, 1)
+
+
+def _slice(x: Tensor, d: int, start: int, length: int, step: int) -> Tensor:
+    s = x._spec
+    shape = s.shape[:d] + (length,) + s.shape[d + 1 :]
+    strides = s.strides[:d] + (s.strides[d] * step,) + s.strides[d + 1 :]
+    return _respec(x, shape, strides, s.offset + start * s.strides[d])
+
+
+def select(self: Tensor, dim: int, index: int) -> Tensor:
+    """Entry `index` of dimension `dim`, which disappears."""
+    s = self._spec
+    if not s.shape:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d = wrap_dim(dim, len(s.shape))
+    n = s.shape[d]
+    index = int(index)
+    if not -n <= index < n:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(s.shape)} at dimension {d}"
+        )
+    index %= n
+    return _respec(
+        self, s.shape[:d] + s.shape[d + 1 :], s.strides[:d] + s.strides[d + 1 :], s.offset + index * s.strides[d]
+    )
+
+
+def split(self: Tensor, split_size, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive parts: of `split_size` each, or of the sizes listed."""
+    s = self._spec
+    d = wrap_dim(dim, len(s.shape))
+    if not s.shape:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    n = s.shape[d]
+    if isinstance(split_size, int):
+        if split_size < 0 or (split_size == 0 and n):
+            raise RuntimeError(
+                f"split expects split_size be non-negative, but got split_size={split_size}"
+                if split_size < 0
+                else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
+            )
+        parts = [min(split_size, n - i) for i in range(0, n, split_size)] if n else [0]
+    else:
+        parts = list(split_size)
+        if sum(parts) != n:
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
+                f"dimension {d}), but got split_sizes={parts}"
+            )
+    out, start = [], 0
+    for length in parts:
+        out.append(_slice(self, d, start, length, 1))
+        start += length
+    return tuple(out)
+
+
+def split_with_sizes(self: Tensor, split_sizes, dim: int = 0) -> tuple[Tensor, ...]:
+    return split(self, list(split_sizes), dim)
+
+
+def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` views of equal size (the last may be smaller)."""
+    if not self._spec.shape:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    n = self._spec.shape[wrap_dim(dim, self.dim())]
+    if n == 0:
+        return split(self, [0] * chunks, dim)
+    return split(self, -(-n // chunks), dim)
+
+
+def tensor_split(self: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views split into sections of nearly equal size, or at the given indices."""
+    d = wrap_dim(dim, self.dim())
+    if not self._spec.shape:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+    n = self._spec.shape[d]
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
+    if isinstance(indices_or_sections, int):
+        k = indices_or_sections
+        if k <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {k}")
+        bounds = [i * (n // k) + min(i, n % k) for i in range(k + 1)]
+        return tuple(_slice(self, d, a, b - a, 1) for a, b in zip(bounds, bounds[1:]))
+    bounds = [0, *(slice(None, int(i)).indices(n)[1] for i in indices_or_sections), n]
+    return tuple(_slice(self, d, min(a, n), max(0, b - a), 1) for a, b in zip(bounds, bounds[1:]))
+
+
+def unbind(self: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of every entry of dimension `dim`."""
+    if not self._spec.shape:
+        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+    d = wrap_dim(dim, self.dim())
+    return tuple(select(self, d, i) for i in range(self._spec.shape[d]))
+
+
+def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of two dimensions as a new last one."""
+    s = self._spec
+    a, b = wrap_dim(dim1, len(s.shape)), wrap_dim(dim2, len(s.shape))
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    rows, cols = s.shape[a], s.shape[b]
+    n = max(0, min(rows, cols - offset) if offset >= 0 else min(rows + offset, cols))
+    start = s.offset
+    if n:
+        start += offset * s.strides[b] if offset >= 0 else -offset * s.strides[a]
+    keep = [i for i in range(len(s.shape)) if i not in (a, b)]
+    return _respec(
+        self, [s.shape[i] for i in keep] + [n], [s.strides[i] for i in keep] + [s.strides[a] + s.strides[b]], start
+    )
+
+
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Overlapping windows of `size` along a dimension, `step` apart, as a new last dimension."""
+    s = self._spec
+    d = wrap_dim(dimension, len(s.shape))
+    n = s.shape[d] if s.shape else 1
+    if size > n:
+        raise RuntimeError(
+            f"maximum size for tensor at dimension {d} is {n} but size is {size}"
+        )
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    if not s.shape:
+        return _respec(self, (size,), (1,))
+    stride = s.strides[d]
+    shape = s.shape[:d] + ((n - size) // step + 1,) + s.shape[d + 1 :] + (size,)
+    return _respec(self, shape, s.strides[:d] + (stride * step,) + s.strides[d + 1 :] + (stride,))
+
+
+def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions start_dim to end_dim joined into one."""
+    s = self._spec
+    a, b = wrap_dim(start_dim, len(s.shape)), wrap_dim(end_dim, len(s.shape))
+    if not s.shape:
+        return reshape(self, (1,))
+    if a > b:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if a == b:
+        return self
+    n = 1
+    for size in s.shape[a : b + 1]:
+        n *= size
+    return reshape(self, tuple(s.shape[:a]) + (n,) + tuple(s.shape[b + 1 :]))
+
+
+def ravel(self: Tensor) -> Tensor:
+    return reshape(self, (-1,))
+
+
+def unflatten(self: Tensor, dim: int, sizes) -> Tensor:
+    """Dimension `dim` split into `sizes` (one of them may be -1)."""
+    s = self._spec
+    d = wrap_dim(dim, len(s.shape))
+    try:
+        parts = infer_shape(tuple(sizes), s.shape[d])
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
+            f"({s.shape[d]}) in the input tensor"
+        ) from None
+    return reshape(self, tuple(s.shape[:d]) + parts + tuple(s.shape[d + 1 :]))
+
+
+def as_strided(self: Tensor, size, stride, storage_offset=None) -> Tensor:
+    """A view with any sizes and strides over the same storage; RuntimeError if it leaves it."""
+    s = self._spec
+    offset = s.offset if storage_offset is None else storage_offset
+    out = spec(s.dtype, tuple(size), tuple(stride), offset, s.device)
+    low, high = out.span()
+    if low < 0 or high * s.dtype.itemsize > self._st.nbytes:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
+            f"{s.dtype.itemsize} requiring a storage size of {high * s.dtype.itemsize} are out of bounds "
+            f"for storage of size {self._st.nbytes}"
+        )
+    return view_of(self, out)
+
+
+def swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
+    return transpose(self, axis0, axis1)
+
+
+METHODS = (
+    view, reshape, clone, contiguous, view_as, reshape_as, permute, transpose, t, movedim, unsqueeze,
+    squeeze, expand, expand_as, broadcast_to, narrow, select, split, split_with_sizes, chunk,
+    tensor_split, unbind, diagonal, unfold, flatten, ravel, unflatten, as_strided, swapaxes,
+)  # fmt: skip
+for _f in METHODS:
+    setattr(Tensor, _f.__name__, _f)
+Tensor.swapdims = swapaxes
+Tensor.moveaxis = movedim
+Tensor.T = property(lambda self: permute(self, tuple(range(self.dim() - 1, -1, -1))))
+Tensor.mT = property(lambda self: transpose(self, -2, -1))
+Tensor.H = property(lambda self: transpose(self, 0, 1))
+FUNCTIONS = (
+    reshape, clone, permute, transpose, t, movedim, unsqueeze, squeeze, broadcast_to, narrow, select,
+    split, chunk, tensor_split, unbind, diagonal, flatten, ravel, unflatten, as_strided, swapaxes,
+)  # fmt: skip
