@@ -231,6 +231,8 @@ def floordiv(a: Dim, b: Dim) -> Dim:
     """floor(a / b)."""
     if isinstance(a, int) and isinstance(b, int):
         return a // b
+    if b == 0:
+        raise ZeroDivisionError(f"symbolic size {a} divided by zero")
     exact = exact_div(a, b)
     if exact is not None:
         return exact
@@ -246,6 +248,8 @@ def mod(a: Dim, b: Dim) -> Dim:
     """a - b * floor(a / b)."""
     if isinstance(a, int) and isinstance(b, int):
         return a % b
+    if b == 0:
+        raise ZeroDivisionError(f"symbolic size {a} divided by zero")
     if exact_div(a, b) is not None:
         return 0
     if isinstance(a, Poly) and isinstance(b, int) and b > 0:
