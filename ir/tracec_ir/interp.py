@@ -46,14 +46,17 @@ class Closures:
         self.steps = [_step(op, slots, self._size - 1) for op in func.ops]
         self._results = [(slots[r], _target(r.type)) for r in func.results]
         self._symbolic = any(
-            isinstance(d, Poly) for p in func.params if isinstance(p.type, TensorType) for d in p.shape
+            isinstance(d, Poly)
+            for p in func.params
+            if isinstance(p.type, TensorType)
+            for d in p.shape
         )
 
     def __call__(self, *args) -> list:
         params = self.func.params
         if len(args) != len(params):
             raise TypeError(f"@{self.func.name} takes {len(params)} arguments, got {len(args)}")
-        values = [_argument(self.func, i, p.type, a) for i, (p, a) in enumerate(zip(params, args))]  # noqa: B905
+        values = [_argument(self.func, i, p.type, a) for i, (p, a) in enumerate(zip(params, args))]
         sizes = bind_sizes(self.func, values) if self._symbolic else {}
         with np.errstate(all="ignore"):
             return self.execute(values, sizes)
@@ -93,7 +96,9 @@ def _argument(func: Func, index: int, t: Type, value):
         )
     for have, want in zip(array.shape, t.shape, strict=True):
         if isinstance(want, int) and have != want:
-            raise TypeError(f"@{func.name}: argument {index} must be {t}, got shape {list(array.shape)}")
+            raise TypeError(
+                f"@{func.name}: argument {index} must be {t}, got shape {list(array.shape)}"
+            )
     return array
 
 
@@ -119,7 +124,9 @@ def bind_sizes(func: Func, values: Sequence) -> dict[str, int]:
         if unknown:
             raise ValueError(f"@{func.name}: no argument determines the size ?{unknown[0]}")
         if evaluate(want, sizes) != have:
-            raise ValueError(f"@{func.name}: a size is {have} where {want} = {evaluate(want, sizes)}")
+            raise ValueError(
+                f"@{func.name}: a size is {have} where {want} = {evaluate(want, sizes)}"
+            )
     return sizes
 
 
@@ -236,7 +243,9 @@ def _region_step(
         def callable_of(region: Closures) -> Callable:
             return lambda *args: region.execute(list(args), s[sizes])
 
-        _store(s, outs, fn(*[s[i] for i in ins], regions=[callable_of(r) for r in regions], **attrs))
+        _store(
+            s, outs, fn(*[s[i] for i in ins], regions=[callable_of(r) for r in regions], **attrs)
+        )
 
     return with_regions
 
@@ -253,4 +262,6 @@ def _resolve(value, sizes: Mapping[str, int]):
         return tuple(_resolve(v, sizes) for v in value)
     if isinstance(value, Poly):
         return evaluate(value, sizes)
-    return value.with_shape(_resolve(value.shape, sizes)) if isinstance(value, TensorType) else value
+    return (
+        value.with_shape(_resolve(value.shape, sizes)) if isinstance(value, TensorType) else value
+    )

@@ -69,7 +69,9 @@ def test_pointwise(name):
     for case in valid(d):
         (ours,) = interp.run(build(case), *case.inputs)
         expected = theirs(*map(to_torch, case.inputs))
-        assert_close(ours, to_numpy(expected), ULPS.get(name, 3), str(case), name not in SIGN_OF_ZERO)
+        assert_close(
+            ours, to_numpy(expected), ULPS.get(name, 3), str(case), name not in SIGN_OF_ZERO
+        )
 
 
 @pytest.mark.parametrize("kind", ["sum", "prod", "max", "min", "any", "all"])

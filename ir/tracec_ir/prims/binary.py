@@ -104,7 +104,11 @@ def _pow(x, y):
         return np.power(x, y)
     # like PyTorch: a negative exponent gives 0 unless the base is 1 or -1
     odd = np.where(y % 2 != 0, x, x.dtype.type(1))
-    negative = np.where(x == 1, x.dtype.type(1), np.where(x == -1, odd, x.dtype.type(0))) if x.dtype.kind == "i" else x  # noqa: E501
+    negative = (
+        np.where(x == 1, x.dtype.type(1), np.where(x == -1, odd, x.dtype.type(0)))
+        if x.dtype.kind == "i"
+        else x
+    )
     return np.where(y < 0, negative, np.power(x, np.maximum(y, 0).astype(y.dtype)))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import dtypes
+from ..dims import decide
 from ..optable import prim
 from ..types import ScalarType, TensorType
-from ..dims import decide
 
 
 def _const(*, value, type):

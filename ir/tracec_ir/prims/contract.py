@@ -93,7 +93,9 @@ def _check_conv(x: TensorType, w: TensorType, stride, padding, dilation, groups)
     """The result's shape; RuntimeError with PyTorch's wording if the operands do not fit."""
     rank = x.rank - 2
     if rank < 1 or w.rank != x.rank:
-        raise RuntimeError(f"conv: expected an input N, C, *sizes and weights to match, got {x} and {w}")
+        raise RuntimeError(
+            f"conv: expected an input N, C, *sizes and weights to match, got {x} and {w}"
+        )
     if not len(stride) == len(padding) == len(dilation) == rank:
         raise RuntimeError(f"conv: {rank} strides, paddings and dilations are needed")
     if any(v < 1 for v in stride):

@@ -71,7 +71,12 @@ def _gather_samples():
     yield (x, index), {"axes": (2,)}, IndexError, "Dimension out of range"
     yield (x, index, TensorType(dtypes.i64, (3,))), {"axes": (0, 1)}, IndexError, "shape mismatch"
     yield (x, TensorType(dtypes.f32, (2,))), {"axes": (0,)}, RuntimeError, "must be integer"
-    yield (s.uniform((3,)), np.array([0, 3])), {"axes": (0,)}, IndexError, "index 3 is out of bounds"
+    yield (
+        (s.uniform((3,)), np.array([0, 3])),
+        {"axes": (0,)},
+        IndexError,
+        "index 3 is out of bounds",
+    )
 
 
 @prim(numpy=_gather, vjp=_gather_vjp, kernel="gather", samples=_gather_samples)
@@ -115,7 +120,9 @@ def _scatter_vjp(b, op, g):
         zero = b.eq(values, 0)
         safe = b.select(zero, b.full(1, values.dtype, values.shape), values)
         zeros = at(into(b.zeros_like(base), b.cast(zero, base.dtype), "add"))
-        alone = b.select(b.eq(zeros, 1), at(b.mul(g, into(base, safe, "mul"))), b.zeros_like(values))
+        alone = b.select(
+            b.eq(zeros, 1), at(b.mul(g, into(base, safe, "mul"))), b.zeros_like(values)
+        )
         others = b.div(at(b.mul(g, y)), safe)
         grads = [b.mul(g, into(ones, values, "mul")), b.select(zero, alone, others)]
     else:  # ties share evenly, the base included
@@ -132,9 +139,17 @@ def _scatter_samples():
         repeated = kind != "set"  # equal places leave losers whose gradient is not defined
         i = s.integers((2, 2), -4, 4) if repeated else np.array([[1, 0], [-1, 2]])
         yield (s.uniform((4, 3)), s.uniform((2, 2, 3), seed=1), i), attrs
-        yield (s.uniform((4, 3), dtype=dtypes.bf16), s.uniform((2, 2, 3), dtype=dtypes.bf16), i), attrs
+        yield (
+            (s.uniform((4, 3), dtype=dtypes.bf16), s.uniform((2, 2, 3), dtype=dtypes.bf16), i),
+            attrs,
+        )
         yield (s.integers((4,)), s.integers((2, 2), seed=1), i), attrs
-    two = (s.uniform((3, 2, 4)), s.uniform((3, 2), seed=1), np.array([0, 1, 1]), np.array([2, 3, -4]))
+    two = (
+        s.uniform((3, 2, 4)),
+        s.uniform((3, 2), seed=1),
+        np.array([0, 1, 1]),
+        np.array([2, 3, -4]),
+    )
     yield two, {"axes": (0, 2), "kind": "add"}
     zeros = np.array([0.0, 2.0, 0.0, 0.0, 3.0])
     yield (s.uniform((3,)), zeros, np.array([0, 0, 1, 1, 2])), {"axes": (0,), "kind": "mul"}

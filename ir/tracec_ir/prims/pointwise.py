@@ -95,7 +95,9 @@ def bitcast(x, *, dtype):
     """The bits of x read as another element type of equal width."""
     x = tensor("bitcast", x)
     if x.dtype.bits != dtype.bits or "b" in (x.dtype.kind, dtype.kind):
-        raise RuntimeError(f"bitcast: {x.dtype.code} and {dtype.code} differ in width or hold bools")
+        raise RuntimeError(
+            f"bitcast: {x.dtype.code} and {dtype.code} differ in width or hold bools"
+        )
     return x.with_dtype(dtype)
 
 

@@ -27,7 +27,9 @@ def _reduce(x, *, kind, axes):
 
 def restore(b, y, x, axes):
     """y, x reduced over `axes`, repeated to the shape of x."""
-    return b.broadcast_to(b.reshape(y, [1 if i in axes else n for i, n in enumerate(x.shape)]), x.shape)
+    return b.broadcast_to(
+        b.reshape(y, [1 if i in axes else n for i, n in enumerate(x.shape)]), x.shape
+    )
 
 
 def _ones(b, x):
@@ -74,7 +76,10 @@ def _reduce_samples():
     for kind in ("sum", "prod"):
         yield (s.uniform((0, 3)),), {"kind": kind, "axes": (0,)}
         yield (s.uniform((2, 3), dtype=dtypes.c128),), {"kind": kind, "axes": (0,)}
-    yield (np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 2.0], [1.0, 2.0, 3.0]]),), {"kind": "prod", "axes": (1,)}
+    yield (
+        (np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 2.0], [1.0, 2.0, 3.0]]),),
+        {"kind": "prod", "axes": (1,)},
+    )
     for kind in ("any", "all"):
         yield (s.bools((3, 4)),), {"kind": kind, "axes": (1,)}
         yield (s.bools((0, 4)),), {"kind": kind, "axes": (0,)}
@@ -133,4 +138,6 @@ def argreduce(x, *, kind, axis):
         raise ValueError(f"argreduce: the kind must be max or min, got {kind!r}")
     axis_in("argreduce", axis, x.rank)
     refuse_empty("arg" + kind, x, (axis,))
-    return TensorType(dtypes.i64, (n for i, n in enumerate(tensor("argreduce", x).shape) if i != axis))
+    return TensorType(
+        dtypes.i64, (n for i, n in enumerate(tensor("argreduce", x).shape) if i != axis)
+    )

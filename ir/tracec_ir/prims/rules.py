@@ -9,7 +9,13 @@ import numpy as np
 from ..dims import same
 from ..types import ScalarType, TensorType, Type
 
-_KIND_NAMES = {"b": "bool", "u": "unsigned integer", "i": "integer", "f": "floating-point", "c": "complex"}
+_KIND_NAMES = {
+    "b": "bool",
+    "u": "unsigned integer",
+    "i": "integer",
+    "f": "floating-point",
+    "c": "complex",
+}
 
 
 def tensor(op: str, t: Type, operand: str = "operand") -> TensorType:
@@ -87,7 +93,9 @@ def in_f32(fn: Callable) -> Callable:
 def real_only(op: str, t: Type) -> None:
     """NotImplementedError for complex operands, whose derivative needs conjugates."""
     if t.dtype.kind == "c":
-        raise NotImplementedError(f"the derivative of '{op}' for complex numbers is not implemented")
+        raise NotImplementedError(
+            f"the derivative of '{op}' for complex numbers is not implemented"
+        )
 
 
 def scalar_or_tensor(t: Type) -> tuple:

@@ -16,14 +16,33 @@ from ..types import TensorType
 SHAPES = ((3, 4), (5,), (), (0, 3))
 FLOATS = (dtypes.f32, dtypes.f64, dtypes.f16, dtypes.bf16)
 INTS = (dtypes.i64, dtypes.i32, dtypes.u8, dtypes.i8, dtypes.i16)
-EDGES = (0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 1e-30, 80.0, -80.0)
+EDGES = (
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    1.5,
+    2.5,
+    -2.5,
+    3.0,
+    1e-30,
+    80.0,
+    -80.0,
+)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def uniform(shape, low: float = -3.0, high: float = 3.0, dtype=dtypes.f64, seed: int = 0) -> np.ndarray:
+def uniform(
+    shape, low: float = -3.0, high: float = 3.0, dtype=dtypes.f64, seed: int = 0
+) -> np.ndarray:
     """Random floating (or complex) numbers of [low, high)."""
     x = rng(seed).uniform(low, high, shape)
     if dtype.kind == "c":
@@ -55,7 +74,9 @@ def edges(dtype) -> np.ndarray:
     return np.array(EDGES, np.float64).astype(dtype.numpy)
 
 
-def unary(low: float, high: float, kinds: str = "f", special: bool = True) -> Callable[[], Iterator]:
+def unary(
+    low: float, high: float, kinds: str = "f", special: bool = True
+) -> Callable[[], Iterator]:
     """Samples of a one-operand op that is smooth on (low, high)."""
 
     def generate() -> Iterator:
@@ -72,7 +93,10 @@ def unary(low: float, high: float, kinds: str = "f", special: bool = True) -> Ca
 
 
 def binary(
-    low: float = -3.0, high: float = 3.0, kinds: str = "f", second: tuple[float, float] | None = None
+    low: float = -3.0,
+    high: float = 3.0,
+    kinds: str = "f",
+    second: tuple[float, float] | None = None,
 ) -> Callable[[], Iterator]:
     """Samples of a two-operand op; `second` is the range of the second operand if it differs."""
 

@@ -67,7 +67,9 @@ def _scan_vjp(b, op, g):
     if kind == "sum":
         return [_from_the_end(b, g, axis)]
     if x.dtype.kind == "c":
-        raise NotImplementedError(f"the derivative of 'scan {kind}' for complex numbers is not implemented")
+        raise NotImplementedError(
+            f"the derivative of 'scan {kind}' for complex numbers is not implemented"
+        )
     return [(_prod_grad if kind == "prod" else _extremum_grad)(b, g, x, y, axis)]
 
 
@@ -96,7 +98,9 @@ def scan(x, *, kind, axis):
 
 # -- sort -----------------------------------------------------------------------------------------
 def _sort(x, *, axis, descending):
-    if descending:  # a stable descending order: sort the reversed line ascending, reverse the result
+    if (
+        descending
+    ):  # a stable descending order: sort the reversed line ascending, reverse the result
         order = np.flip(np.argsort(np.flip(x, axis), axis=axis, kind="stable"), axis)
         order = x.shape[axis] - 1 - order
     else:
@@ -118,7 +122,10 @@ def _sort_samples():
         yield (s.integers((20,), -3, 3),), {"axis": 0, "descending": descending}
         yield (s.bools((9,)),), {"axis": 0, "descending": descending}
         yield (s.uniform((5,), dtype=dtypes.bf16),), {"axis": 0, "descending": descending}
-        yield (np.array([3.0, np.nan, -np.inf, np.inf, 1.0]),), {"axis": 0, "descending": descending}
+        yield (
+            (np.array([3.0, np.nan, -np.inf, np.inf, 1.0]),),
+            {"axis": 0, "descending": descending},
+        )
     bad = TensorType(dtypes.f32, (3,))
     yield (bad,), {"axis": 2, "descending": False}, IndexError, "Dimension out of range"
 

@@ -21,9 +21,7 @@ _OPS = {
 _PLAIN = {**_OPS, "//": lambda x, y: x // y, "%": lambda x, y: x % y, "min": min, "max": max}
 
 LEAVES = st.one_of(st.integers(-6, 9), st.sampled_from(NAMES))
-TREES = st.recursive(
-    LEAVES, lambda t: st.tuples(st.sampled_from(sorted(_OPS)), t, t), max_leaves=8
-)
+TREES = st.recursive(LEAVES, lambda t: st.tuples(st.sampled_from(sorted(_OPS)), t, t), max_leaves=8)
 
 
 def build(tree, env):

@@ -1,0 +1,167 @@
+"""Views and writes: a dense operand's memory addressed by a shape, strides and an offset."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import dtypes
+from ..dims import decide, hint, is_static, same
+from ..optable import prim
+from ..types import TensorType
+from . import samples as s
+from .movement import numel_text, type_of
+from .rules import tensor
+
+
+def is_injective(shape, strides) -> bool:
+    """Whether no two positions of the spec address one element (sufficient test, by strides)."""
+    dims = [(st, n) for n, st in zip(shape, strides, strict=True) if n != 1]
+    if any(n == 0 for _, n in dims):
+        return True
+    if any(st == 0 for st, _ in dims):
+        return False
+    if not all(is_static(st) and is_static(n) for st, n in dims):
+        dims.sort(key=lambda d: hint(d[0]))
+    else:
+        dims.sort(key=lambda d: d[0])
+    reach = 0  # the largest offset that the inner dimensions address
+    for st, n in dims:
+        if not decide("<", reach, st):
+            return False
+        reach = reach + st * (n - 1)
+    return True
+
+
+def _addresses(shape, strides, offset) -> np.ndarray:
+    at = np.full(shape, offset, np.int64)
+    for axis, (n, st) in enumerate(zip(shape, strides, strict=True)):
+        at += (np.arange(n) * st).reshape([-1] + [1] * (len(shape) - axis - 1))
+    return at
+
+
+def flat_addresses(b, shape, strides, offset):
+    """The flat positions that a spec addresses, as an i64 tensor of its shape."""
+    at = b.full(offset, dtypes.i64, shape) if is_static(offset) else None
+    if at is None:
+        raise NotImplementedError("the derivative of an overlapping view with a symbolic offset")
+    for axis, (n, st) in enumerate(zip(shape, strides, strict=True)):
+        if n == 1 or st == 0:
+            continue
+        steps = b.reshape(_arange(b, n, st), [n] + [1] * (len(shape) - axis - 1))
+        at = b.add(at, b.broadcast_to(steps, shape))
+    return at
+
+
+def _arange(b, n, step):
+    counted = b.emit("iota", (), {"size": n, "dtype": dtypes.i64})[0]
+    return counted if step == 1 else b.mul(counted, step)
+
+
+def _strided(x, *, shape, strides, offset):
+    flat = np.ascontiguousarray(x).reshape(-1)
+    if 0 in shape:
+        return np.empty(shape, x.dtype)
+    size = x.dtype.itemsize
+    return np.lib.stride_tricks.as_strided(
+        flat[offset:], shape, [st * size for st in strides], writeable=False
+    )
+
+
+def _strided_vjp(b, op, g):
+    x, spec = op.operands[0], op.attrs
+    if is_injective(spec["shape"], spec["strides"]):
+        return [b.write(b.zeros_like(x), g, **spec)]
+    at = flat_addresses(b, **spec)
+    total = b.emit(
+        "scatter", (b.full(0, x.dtype, (x.type.numel,)), g, at), {"axes": (0,), "kind": "add"}
+    )[0]
+    return [b.reshape(total, x.shape)]
+
+
+def _check_spec(op: str, x: TensorType, shape, strides, offset) -> None:
+    if len(shape) != len(strides):
+        raise RuntimeError(
+            f"mismatch in length of strides and shape: {len(strides)} strides, {len(shape)} sizes"
+        )
+    if any(is_static(st) and st < 0 for st in strides):
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            + numel_text(strides)
+        )
+    if any(n == 0 for n in shape):
+        return
+    last = offset
+    for n, st in zip(shape, strides, strict=True):
+        last = last + (n - 1) * st
+    if not decide("<=", 0, offset) or not decide("<", last, x.numel):
+        size = x.dtype.itemsize
+        raise RuntimeError(
+            f"setStorage: sizes {numel_text(shape)}, strides {numel_text(strides)}, storage offset "
+            f"{offset}, and itemsize {size} requiring a storage size of {(last + 1) * size} are out "
+            f"of bounds for storage of size {x.numel * size}"
+        )
+
+
+SPECS = (
+    ((3, 2), (1, 4), 2), ((2, 3), (6, 2), 0), ((3, 4, 2), (2, 0, 1), 1), ((3, 3), (1, 1), 3),
+    ((), (), 5), ((0, 2), (1, 1), 0), ((1, 3), (50, 4), 1),
+)  # fmt: skip
+
+
+def _spec(shape, strides, offset) -> dict:
+    return {"shape": shape, "strides": strides, "offset": offset}
+
+
+def _strided_samples():
+    for spec in SPECS:
+        yield (s.uniform((3, 4)),), _spec(*spec)
+    yield (type_of(4),), _spec((3,), (2,), 0), RuntimeError, "out of bounds for storage of size 16"
+    yield (type_of(4),), _spec((2,), (-1,), 3), RuntimeError, "Negative strides"
+
+
+@prim(numpy=_strided, vjp=_strided_vjp, kernel="movement", samples=_strided_samples)
+def strided(x, *, shape, strides, offset):
+    """The elements at `offset + sum(index * stride)` of x's row-major memory."""
+    x = tensor("strided", x)
+    _check_spec("strided", x, shape, strides, offset)
+    return x.with_shape(shape)
+
+
+def _write(base, new, *, shape, strides, offset):
+    out = np.array(base, order="C")
+    at = _addresses(shape, strides, offset)
+    out.reshape(-1)[at.reshape(-1)] = np.reshape(new, -1)  # the last one wins
+    return out
+
+
+def _write_vjp(b, op, g):
+    base, new = op.operands
+    spec = op.attrs
+    to_base = b.write(g, b.zeros_like(new), **spec)
+    to_new = b.strided(g, **spec)
+    if not is_injective(spec["shape"], spec["strides"]):
+        # where several positions address one element only the last written one counts
+        order = b.reshape(_arange(b, new.type.numel, 1), new.shape)
+        winners = b.write(b.full(0, dtypes.i64, base.shape), order, **spec)
+        won = b.eq(b.strided(winners, **spec), order)
+        to_new = b.select(won, to_new, b.zeros_like(to_new))
+    return [to_base, to_new]
+
+
+def _write_samples():
+    for spec in SPECS:
+        yield (s.uniform((3, 4)), s.uniform(spec[0], seed=1)), _spec(*spec)
+    yield (type_of(4), type_of(2)), _spec((3,), (1,), 0), RuntimeError, "must have the shape"
+    yield (type_of(4), type_of(3)), _spec((3,), (2,), 0), RuntimeError, "out of bounds"
+
+
+@prim(numpy=_write, vjp=_write_vjp, kernel="movement", samples=_write_samples)
+def write(base, new, *, shape, strides, offset):
+    """base with the elements that the spec addresses replaced by `new`, in row-major order."""
+    base, new = tensor("write", base), tensor("write", new, "new")
+    if new.dtype is not base.dtype:
+        raise RuntimeError(f"write: operand dtypes differ: {base} and {new}")
+    if new.rank != len(shape) or not all(map(same, new.shape, shape)):
+        raise RuntimeError(f"write: new must have the shape {numel_text(shape)}, got {new}")
+    _check_spec("write", base, shape, strides, offset)
+    return base
