@@ -1,0 +1,142 @@
+"""Owns the normalisation functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tracec
+from tracec import ops
+
+
+def _verify_batch_size(size: Any) -> None:
+    per_channel = size[0]
+    for extent in size[2:]:
+        per_channel *= extent
+    if per_channel == 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {size}"
+        )
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each channel over the batch; running statistics are updated in training."""
+    if training:
+        _verify_batch_size(input.size())
+    if eps <= 0.0:
+        raise ValueError(f"batch_norm eps must be positive, but got {eps}")
+    return ops.batch_norm(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
+
+
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each channel of each sample."""
+    if use_input_stats:
+        size = input.size()
+        spatial = 1
+        for extent in size[2:]:
+            spatial *= extent
+        if spatial == 1:
+            raise ValueError(
+                f"Expected more than 1 spatial element when training, got input size {size}"
+            )
+    if not use_input_stats:
+        return ops.batch_norm(
+            input, running_mean, running_var, weight, bias, False, momentum, eps
+        )
+    axes = list(range(2, input.dim()))
+    shape = [1, -1] + [1] * len(axes)
+    mean = input.mean(axes, keepdim=True)
+    centred = input - mean
+    variance = (centred * centred).mean(axes, keepdim=True)
+    if running_mean is not None:
+        with tracec.no_grad():
+            count = spatial
+            unbiased = variance * (count / (count - 1))
+            running_mean.lerp_(mean.flatten(1).mean(0).to(running_mean.dtype), momentum)
+            running_var.lerp_(unbiased.flatten(1).mean(0).to(running_var.dtype), momentum)
+    result = centred * tracec.rsqrt(variance + eps)
+    if weight is not None:
+        result = result * weight.view(shape)
+    if bias is not None:
+        result = result + bias.view(shape)
+    return result
+
+
+def layer_norm(
+    input: Any,
+    normalized_shape: Any,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise over the last dimensions."""
+    return ops.layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+def rms_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None
+) -> Any:
+    """Divide by the root mean square over the last dimensions."""
+    return ops.rms_norm(input, normalized_shape, weight, eps)
+
+
+def group_norm(
+    input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """Normalise groups of channels of each sample."""
+    if input.dim() < 2:
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {input.dim()}"
+        )
+    size = input.size()
+    _verify_batch_size([size[0] * size[1] // num_groups, num_groups, *size[2:]])
+    return ops.group_norm(input, num_groups, weight, bias, eps)
+
+
+def local_response_norm(
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    """Divide by the local energy over neighbouring channels."""
+    dimensions = input.dim()
+    if dimensions < 3:
+        raise ValueError(
+            f"Expected 3D or higher dimensionality input (got {dimensions} dimensions)"
+        )
+    if input.numel() == 0:
+        return input
+    from .padding import pad
+
+    around = [0, 0] * (dimensions - 2) + [size // 2, (size - 1) // 2]
+    padded = pad(input * input, around)
+    channels = input.size(1)
+    total = padded.narrow(1, 0, channels)
+    for offset in range(1, size):
+        total = total + padded.narrow(1, offset, channels)
+    return input / (total * (alpha / size) + k) ** beta
+
+
+def normalize(
+    input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None
+) -> Any:
+    """Divide by the p-norm."""
+    norm = input.norm(p, dim, keepdim=True).clamp_min(eps).expand_as(input)
+    return input / norm if out is None else tracec.div(input, norm, out=out)
