@@ -52,6 +52,10 @@ PARTS = (
          pool.POOL_SYMBOLS + runner.RUNNER_SYMBOLS + runner.LAUNCHER_SYMBOLS),
     Part("gemm_f32", "gemm", "gemm_ir", ("gemm_f32",), ("f32",)),
     Part("gemm_f64", "gemm", "gemm_ir", ("gemm_f64",), ("f64",)),
+    Part("conv_f32", "conv", "conv_ir", ("conv_f32", "conv_input_f32", "conv_weight_f32"),
+         ("f32",)),
+    Part("conv_f64", "conv", "conv_ir", ("conv_f64", "conv_input_f64", "conv_weight_f64"),
+         ("f64",)),
 )
 _PART_OF = {symbol: part for part in PARTS for symbol in part.symbols}
 
