@@ -7,11 +7,12 @@ in order. Composites are expanded first. Results never share memory with argumen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from .core import Func, Op
-from .dims import Poly, Sym, evaluate, exact_div, symbols
+from .dims import Poly, Sym, evaluate, symbols
 from .expand import expand
 from .optable import lookup
 from .prims.rules import is_half
@@ -20,7 +21,7 @@ from .types import ScalarType, TensorType, Type
 Step = Callable[[list], None]
 
 
-def run(func: Func, *args) -> list:
+def run(func: Func, *args: Any) -> list:
     """The results of `func` on arrays (and Python numbers where parameters are scalars)."""
     return closures(func)(*args)
 
@@ -33,7 +34,7 @@ def closures(func: Func) -> Closures:
 class Closures:
     """A function of primitives as a list of closures. Call it with one argument per parameter."""
 
-    __slots__ = ("func", "steps", "_size", "_template", "_results", "_symbolic")
+    __slots__ = ("func", "steps", "_size", "_template", "_results", "_symbolic", "_constants")
 
     def __init__(self, func: Func):
         slots: dict = {p: i for i, p in enumerate(func.params)}
@@ -42,8 +43,16 @@ class Closures:
                 slots[r] = len(slots)
         self.func = func
         self._size = len(slots) + 1  # the last slot holds the sizes, for symbolic attributes
-        self._template = [None] * (self._size - len(func.params))
-        self.steps = [_step(op, slots, self._size - 1) for op in func.ops]
+        initial: list = [None] * self._size
+        self.steps: list[Step] = []
+        for op in func.ops:
+            step = _step(op, slots, self._size - 1)
+            if op.operands or op.regions or any(map(_is_symbolic, op.attrs.values())):
+                self.steps.append(step)
+            else:  # constants are computed once
+                step(initial)
+        self._template = initial[len(func.params) :]
+        self._constants = {id(v) for v in self._template if v is not None}
         self._results = [(slots[r], _target(r.type)) for r in func.results]
         self._symbolic = any(
             isinstance(d, Poly)
@@ -52,7 +61,7 @@ class Closures:
             for d in p.shape
         )
 
-    def __call__(self, *args) -> list:
+    def __call__(self, *args: Any) -> list:
         params = self.func.params
         if len(args) != len(params):
             raise TypeError(f"@{self.func.name} takes {len(params)} arguments, got {len(args)}")
@@ -67,7 +76,7 @@ class Closures:
         slots[-1] = sizes
         for step in self.steps:
             step(slots)
-        taken: list = [v for v in values if isinstance(v, np.ndarray)]
+        taken = {*map(id, values), *self._constants}
         return [_owned(slots[i], dtype, taken) for i, dtype in self._results]
 
 
@@ -75,18 +84,18 @@ def _target(t: Type) -> np.dtype | None:
     return None if isinstance(t, ScalarType) else t.dtype.numpy
 
 
-def _owned(value, dtype: np.dtype | None, taken: list):
+def _owned(value: Any, dtype: np.dtype | None, taken: set[int]) -> Any:
     """value as a C-ordered array that owns its memory."""
     if dtype is None:
         return value
     array = np.asarray(value, dtype)
-    if array.base is not None or not array.flags.c_contiguous or any(array is t for t in taken):
+    if array.base is not None or not array.flags.c_contiguous or id(array) in taken:
         array = np.array(array, order="C")
-    taken.append(array)
+    taken.add(id(array))
     return array
 
 
-def _argument(func: Func, index: int, t: Type, value):
+def _argument(func: Func, index: int, t: Type, value: Any) -> Any:
     if isinstance(t, ScalarType):
         return value.item() if isinstance(value, (np.generic, np.ndarray)) else value
     array = np.asarray(value)
@@ -138,12 +147,12 @@ def _solve(want: Poly, have: int, sizes: dict[str, int]) -> bool:
     if len(unknown) > 1:
         return False
     name = unknown[0].name
-    at_zero = evaluate(want, {**sizes, name: 0}) if _is_polynomial(want) else None
-    if at_zero is None:
+    if not _is_polynomial(want):
         return False
+    at_zero = evaluate(want, {**sizes, name: 0})
     slope = evaluate(want, {**sizes, name: 1}) - at_zero
-    value = exact_div(have - at_zero, slope) if slope else None
-    if value is None:
+    value = (have - at_zero) // slope if slope else 0
+    if evaluate(want, {**sizes, name: value}) != have:
         return False
     sizes[name] = value
     return True
@@ -213,7 +222,7 @@ def _simple_step(fn: Callable, ins: list[int], out: int, attrs: dict) -> Step:
     return many_operands
 
 
-def _store(s: list, outs: list[int], results) -> None:
+def _store(s: list, outs: list[int], results: Any) -> None:
     results = results if isinstance(results, (tuple, list)) else (results,)
     for i, value in zip(outs, results, strict=True):
         s[i] = value
@@ -250,13 +259,13 @@ def _region_step(
     return with_regions
 
 
-def _is_symbolic(value) -> bool:
+def _is_symbolic(value: Any) -> bool:
     if isinstance(value, tuple):
         return any(map(_is_symbolic, value))
     return isinstance(value, Poly) or (isinstance(value, TensorType) and _is_symbolic(value.shape))
 
 
-def _resolve(value, sizes: Mapping[str, int]):
+def _resolve(value: Any, sizes: Mapping[str, int]) -> Any:
     """An attribute with its symbolic sizes evaluated."""
     if isinstance(value, tuple):
         return tuple(_resolve(v, sizes) for v in value)

@@ -48,7 +48,7 @@ def type_of(x) -> Type:
 
 
 def cases(d: OpDef) -> list[Case]:
-    """Every sample of an op: (inputs, attrs[, regions]) or (inputs, attrs, error, message[, regions])."""
+    """Every sample of an op: (inputs, attrs[, regions]), or with error and message behind attrs."""
     out = []
     for sample in d.samples() if d.samples else ():
         inputs, attrs, *rest = sample
@@ -77,7 +77,7 @@ def build(case: Case, types: list[Type] | None = None) -> Func:
 
 
 def symbolic_types(case: Case) -> tuple[list[Type], dict[str, int]]:
-    """The operand types with every size above 1 a symbol (equal sizes share one), and their values."""
+    """The operand types with a symbol for every size above 1 (equal ones share), and the values."""
     sizes: dict[str, int] = {}
 
     def symbolic(n: int):

@@ -73,7 +73,8 @@ def dot(a, b):
     if not fits or not all(map(same, a.shape[:-2], b.shape[:-2])):
         raise RuntimeError(
             "Expected size for first two dimensions of batch2 tensor to be: "
-            f"{numel_text((a.shape[0], a.shape[-1]))} but got: {numel_text((b.shape[0], b.shape[-2]))}."
+            f"{numel_text((a.shape[0], a.shape[-1]))} but got: "
+            f"{numel_text((b.shape[0], b.shape[-2]))}."
         )
     return a.with_shape((*a.shape[:-1], b.shape[-1]))
 
@@ -112,27 +113,28 @@ def _check_conv(x: TensorType, w: TensorType, stride, padding, dilation, groups)
         )
     if decide("<", w.shape[0], groups) or not same(w.shape[0] % groups, 0):
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got "
-            f"weight of size {numel_text(w.shape)} instead"
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but "
+            f"got weight of size {numel_text(w.shape)} instead"
         )
     padded = [n + lo + hi for n, (lo, hi) in zip(x.shape[2:], padding, strict=True)]
     reach = [d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
     if any(decide("<", n, k) for n, k in zip(padded, reach, strict=True)):
         raise RuntimeError(
             f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel "
-            f"size: ({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input "
-            "size"
+            f"size: ({' x '.join(map(str, reach))}). Kernel size can't be greater than actual "
+            "input size"
         )
     return (x.shape[0], w.shape[0], *conv_sizes(x.shape, w.shape, stride, padding, dilation))
 
 
 def _patches(x, kernel, out, stride, padding, dilation):
     """x padded, seen as [N, C, *out, *kernel] (a view of the padded copy)."""
-    widths = [(0, 0), (0, 0), *((max(lo, 0), max(hi, 0)) for lo, hi in padding)]
-    x = np.ascontiguousarray(np.pad(x, widths)[
-        (..., *(slice(-min(lo, 0), n + min(hi, 0)) for (lo, hi), n in zip(
-            padding, (x.shape[2 + i] + sum(widths[2 + i]) for i in range(len(padding))), strict=True)))
-    ])  # fmt: skip
+    around = [(max(lo, 0), max(hi, 0)) for lo, hi in padding]
+    x = np.pad(x, [(0, 0), (0, 0), *around])
+    crop: list = [slice(None), slice(None)]  # negative padding
+    for (lo, hi), n in zip(padding, x.shape[2:], strict=True):
+        crop.append(slice(max(-lo, 0), n + min(hi, 0)))
+    x = np.ascontiguousarray(x[tuple(crop)])
     n, c, *steps = x.strides
     return np.lib.stride_tricks.as_strided(
         x,

@@ -123,8 +123,8 @@ def _while_samples():
 
 @prim("while", numpy=_while, vjp=_while_vjp, regions=2, kernel="control", samples=_while_samples)
 def while_(*operands, carried):
-    """The first `carried` operands, replaced by what the second region (body) returns as long as the
-    first (condition) is true; both regions get the carried values and the other operands."""
+    """The first `carried` operands, replaced by what the second region (body) returns as long as
+    the first (condition) is true; both regions get the carried values and the other operands."""
     *types, regions = operands
     condition, body = regions
     for name, region in (("condition", condition), ("body", body)):

@@ -33,6 +33,7 @@ def unary(
         name = fn.__name__.rstrip("_")  # abs_, round_, pow_ would hide builtins
 
         def vjp(b: Builder, op: Op, g: Value) -> list:
+            assert grad is not None
             real_only(name, op.operands[0].type)
             return [grad(b, g, op.operands[0], op.results[0])]
 
@@ -74,6 +75,7 @@ def binary(
         name = fn.__name__.rstrip("_")  # abs_, round_, pow_ would hide builtins
 
         def vjp(b: Builder, op: Op, g: Value) -> list:
+            assert grad is not None
             if not linear:
                 real_only(name, op.operands[0].type)
             return list(grad(b, g, *op.operands, op.results[0]))

@@ -32,22 +32,26 @@ def _broadcast_samples():
     yield (type_of(3),), {"shape": (2, 4)}, RuntimeError, "must match"
 
 
-@prim(numpy=lambda x, *, shape: np.broadcast_to(x, shape), kernel="movement",
-      vjp=lambda b, op, g: [b.sum_to(g, op.operands[0].shape)], samples=_broadcast_samples)  # fmt: skip
+@prim(
+    numpy=lambda x, *, shape: np.broadcast_to(x, shape),
+    vjp=lambda b, op, g: [b.sum_to(g, op.operands[0].shape)],
+    kernel="movement",
+    samples=_broadcast_samples,
+)
 def broadcast(x, *, shape):
     """x repeated along new leading axes and along axes of size 1."""
     x = tensor("broadcast", x)
     if len(shape) < x.rank:
         raise RuntimeError(
-            f"The number of sizes provided ({len(shape)}) must be greater or equal to the number of "
-            f"dimensions in the tensor ({x.rank})"
+            f"The number of sizes provided ({len(shape)}) must be greater or equal to the number "
+            f"of dimensions in the tensor ({x.rank})"
         )
     lead = len(shape) - x.rank
     for i, (have, want) in enumerate(zip(x.shape, shape[lead:], strict=True)):
         if have != 1 and not same(have, want):
             raise RuntimeError(
-                f"The expanded size of the tensor ({want}) must match the existing size ({have}) at "
-                f"non-singleton dimension {lead + i}.  Target sizes: {numel_text(shape)}.  "
+                f"The expanded size of the tensor ({want}) must match the existing size ({have}) "
+                f"at non-singleton dimension {lead + i}.  Target sizes: {numel_text(shape)}.  "
                 f"Tensor sizes: {numel_text(x.shape)}"
             )
     broadcast_shapes(x.shape, shape)
@@ -62,8 +66,12 @@ def _reshape_samples():
     yield (type_of(3, 4),), {"shape": (5, 2)}, RuntimeError, "shape '[5, 2]' is invalid"
 
 
-@prim(numpy=lambda x, *, shape: np.reshape(x, shape), kernel="movement",
-      vjp=lambda b, op, g: [b.reshape(g, op.operands[0].shape)], samples=_reshape_samples)  # fmt: skip
+@prim(
+    numpy=lambda x, *, shape: np.reshape(x, shape),
+    vjp=lambda b, op, g: [b.reshape(g, op.operands[0].shape)],
+    kernel="movement",
+    samples=_reshape_samples,
+)
 def reshape(x, *, shape):
     """The elements of x, in row-major order, in another shape."""
     x = tensor("reshape", x)
@@ -85,16 +93,20 @@ def _permute_samples():
     yield (type_of(2, 3),), {"perm": (0, 0)}, RuntimeError, "permute"
 
 
-@prim(numpy=lambda x, *, perm: np.transpose(x, perm), kernel="movement",
-      vjp=lambda b, op, g: [b.permute(g, _inverse(op.attrs["perm"]))], samples=_permute_samples)  # fmt: skip
+@prim(
+    numpy=lambda x, *, perm: np.transpose(x, perm),
+    vjp=lambda b, op, g: [b.permute(g, _inverse(op.attrs["perm"]))],
+    kernel="movement",
+    samples=_permute_samples,
+)
 def permute(x, *, perm):
     """Axis i of the result is axis perm[i] of x."""
     x = tensor("permute", x)
     if len(perm) != x.rank:
         raise RuntimeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not match the length "
-            f"of the desired ordering of dimensions i.e. input.dim() = {x.rank} is not equal to "
-            f"len(dims) = {len(perm)}"
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            f"length of the desired ordering of dimensions i.e. input.dim() = {x.rank} is not "
+            f"equal to len(dims) = {len(perm)}"
         )
     if sorted(perm) != list(range(x.rank)):
         raise RuntimeError("permute(dims): duplicate dims are not allowed.")

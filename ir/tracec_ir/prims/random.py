@@ -33,7 +33,7 @@ def blocks_used(shape, dtype: dtypes.DType) -> Dim:
     return floordiv(product(shape) + per_block - 1, per_block)
 
 
-def philox_words(seed: int, offset: int, blocks: int) -> np.ndarray:
+def philox_words(seed: int, offset: int, blocks) -> np.ndarray:
     """The words of `blocks` consecutive blocks, as u32[blocks x 4]."""
     seed &= 0xFFFFFFFFFFFFFFFF
     counter = np.arange(blocks, dtype=np.uint64) + np.uint64(offset & 0xFFFFFFFFFFFFFFFF)

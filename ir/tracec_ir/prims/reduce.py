@@ -8,7 +8,7 @@ from .. import dtypes
 from ..optable import prim
 from ..types import TensorType
 from . import samples as s
-from .rules import axis_in, in_f32, of_kind, tensor
+from .rules import axis_in, in_f32, of_kind
 
 _KINDS = ("sum", "prod", "max", "min", "any", "all")
 
@@ -99,7 +99,7 @@ def refuse_empty(op: str, x: TensorType, axes) -> None:
 
 @prim(numpy=in_f32(_reduce), vjp=_reduce_vjp, kernel="reduce", samples=_reduce_samples)
 def reduce(x, *, kind, axes):
-    """x combined over `axes`, which vanish; 16-bit floats accumulate in f32, NaN wins max and min."""
+    """x combined over `axes`, which vanish; 16-bit floats accumulate in f32, NaN wins extrema."""
     if kind not in _KINDS:
         raise ValueError(f"reduce: the kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     boolean = kind in ("any", "all")
@@ -138,6 +138,4 @@ def argreduce(x, *, kind, axis):
         raise ValueError(f"argreduce: the kind must be max or min, got {kind!r}")
     axis_in("argreduce", axis, x.rank)
     refuse_empty("arg" + kind, x, (axis,))
-    return TensorType(
-        dtypes.i64, (n for i, n in enumerate(tensor("argreduce", x).shape) if i != axis)
-    )
+    return TensorType(dtypes.i64, tuple(n for i, n in enumerate(x.shape) if i != axis))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..dims import same
-from ..types import ScalarType, TensorType, Type
+from ..types import TensorType, Type
 
 _KIND_NAMES = {
     "b": "bool",
@@ -96,8 +96,3 @@ def real_only(op: str, t: Type) -> None:
         raise NotImplementedError(
             f"the derivative of '{op}' for complex numbers is not implemented"
         )
-
-
-def scalar_or_tensor(t: Type) -> tuple:
-    """The shape of a tensor type; () for a scalar type."""
-    return () if isinstance(t, ScalarType) else t.shape

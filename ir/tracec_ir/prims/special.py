@@ -128,7 +128,7 @@ def erfinv(x):
 
 
 def _lgamma_positive(x):
-    """log(gamma(x)) for x > 0: a fit around its zeros, reached by the recurrence, then the series."""
+    """log(gamma(x)) for x > 0: a fit around its zeros, reached by recurrence, then the series."""
     product = np.ones_like(x)
     z = np.where(x < 0.5, x + 1, x)
     for _ in range(int(_SHIFT) - 2):

@@ -96,9 +96,9 @@ def _check_spec(op: str, x: TensorType, shape, strides, offset) -> None:
     if not decide("<=", 0, offset) or not decide("<", last, x.numel):
         size = x.dtype.itemsize
         raise RuntimeError(
-            f"setStorage: sizes {numel_text(shape)}, strides {numel_text(strides)}, storage offset "
-            f"{offset}, and itemsize {size} requiring a storage size of {(last + 1) * size} are out "
-            f"of bounds for storage of size {x.numel * size}"
+            f"setStorage: sizes {numel_text(shape)}, strides {numel_text(strides)}, storage "
+            f"offset {offset}, and itemsize {size} requiring a storage size of {(last + 1) * size} "
+            f"are out of bounds for storage of size {x.numel * size}"
         )
 
 

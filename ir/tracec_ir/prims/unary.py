@@ -226,19 +226,24 @@ def atanh(x):
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 
 
-@unary(special.erf, lambda b, g, x, y: b.mul(g, b.mul(b.exp(b.neg(b.mul(x, x))), _TWO_OVER_ROOT_PI)),
+def _gauss(b, x, factor: float):
+    """factor * exp(-x^2)."""
+    return b.mul(b.exp(b.neg(b.mul(x, x))), factor)
+
+
+@unary(special.erf, lambda b, g, x, y: b.mul(g, _gauss(b, x, _TWO_OVER_ROOT_PI)),
        llvm="vmath:erf", cost=20, samples=s.unary(-3, 3))  # fmt: skip
 def erf(x):
     """The error function."""
 
 
-@unary(special.erfc, lambda b, g, x, y: b.mul(g, b.mul(b.exp(b.neg(b.mul(x, x))), -_TWO_OVER_ROOT_PI)),
+@unary(special.erfc, lambda b, g, x, y: b.mul(g, _gauss(b, x, -_TWO_OVER_ROOT_PI)),
        llvm="vmath:erfc", cost=24, samples=s.unary(-3, 3))  # fmt: skip
 def erfc(x):
     """1 - erf(x), accurate for large x."""
 
 
-@unary(special.erfinv, lambda b, g, x, y: b.mul(g, b.mul(b.exp(b.mul(y, y)), 1 / _TWO_OVER_ROOT_PI)),
+@unary(special.erfinv, lambda b, g, x, y: b.div(g, _gauss(b, y, _TWO_OVER_ROOT_PI)),
        llvm="vmath:erfinv", cost=40, samples=s.unary(-0.9, 0.9))  # fmt: skip
 def erfinv(x):
     """The inverse of erf on (-1, 1)."""

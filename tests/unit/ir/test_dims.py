@@ -25,7 +25,7 @@ TREES = st.recursive(LEAVES, lambda t: st.tuples(st.sampled_from(sorted(_OPS)), 
 
 
 def build(tree, env):
-    """(symbolic dim, plain integer) of an expression tree; ZeroDivisionError where it divides by 0."""
+    """(symbolic dim, plain integer) of an expression tree; dividing by 0 raises."""
     if isinstance(tree, str):
         return dims.symbol(tree, env[tree]), env[tree]
     if isinstance(tree, int):
