@@ -20,6 +20,7 @@ from .index import IndexEmitter, is_positive
 from .memory import combine
 from .scalar import convert
 from .state import Lanes, State, register_type
+from .stream import StreamEmitter
 from .text import Value, constant, vector_type
 
 _BLOCK_TURNS = 32  # turns of the unrolled loop between two merges into the total
@@ -43,9 +44,15 @@ class LoopEmitter:
                  emit_body: Callable[[list], None]) -> None:
         self.s, self.index, self.emit_body = state, index, emit_body
         self.running: dict[str, _Running] = {}
+        self.stream = StreamEmitter(state, index)
 
     def loop(self, loop: Loop, low: Value | None = None, high: Value | None = None) -> None:
         """Emit a loop; `low` and `high` restrict a parallel one."""
+        self.stream.open.append(loop)
+        self._loop(loop, low, high)
+        self.stream.open.pop()
+
+    def _loop(self, loop: Loop, low: Value | None, high: Value | None) -> None:
         if isinstance(loop.extent, int) and loop.extent <= 0 and not loop.carries:
             return
         low = low if low is not None else constant("i64", 0)
@@ -230,7 +237,7 @@ class LoopEmitter:
                 lanes: int, unroll: int, bits: int | None, *, at_once: bool,
                 tail: str = "none") -> list[Parts]:
         """All turns of a lane loop or reduction; the totals."""
-        s, f = self.s, self.s.f
+        f = self.s.f
         width = lanes if bits is not None else self._width()
         runs = loop.kind == "parallel" or is_positive(loop.extent)
         step = lanes * unroll
@@ -253,6 +260,8 @@ class LoopEmitter:
             if accumulators and not at_once and not small:
                 totals = self._blocked(loop, accumulators, totals, low, main_end, lanes, unroll,
                                        bits, runs)
+            elif not accumulators and bits is not None:
+                self._stores(loop, low, main_end, lanes, unroll, bits, runs)
             else:
                 totals = self._run(loop, accumulators, totals, low, main_end, lanes, unroll, bits,
                                    runs, at_once=at_once)
@@ -274,6 +283,25 @@ class LoopEmitter:
         totals = [a.across(t) for a, t in zip(accumulators, totals, strict=True)]
         self._across = False
         return self._run(loop, accumulators, totals, main_end, high, 1, 1, None, runs)
+
+    def _stores(self, loop: Loop, low: Value, high: Value, lanes: int, unroll: int,
+                bits: int, runs: bool) -> None:
+        """The main part of a lane loop without carries, with streaming stores if that pays."""
+        s, f = self.s, self.s.f
+
+        def run(streaming: bool) -> None:
+            s.streaming = streaming
+            self._run(loop, [], [], low, high, lanes, unroll, bits, runs)
+            s.streaming = False
+            if streaming:
+                self.stream.fence()
+
+        with s.scope(runs=runs):  # what both versions share is put in front of this scope
+            condition = self.stream.condition(loop, low, lanes)
+            if condition is None:
+                run(False)
+            else:
+                f.branch(condition, lambda: run(True), lambda: run(False))
 
     def _blocked(self, loop: Loop, accumulators: list[Accumulator], totals: list[Parts],
                  low: Value, high: Value, lanes: int, unroll: int, bits: int | None,

@@ -109,7 +109,7 @@ class MemoryEmitter:
             old = from_memory(state, f.masked_load(type, access.address, where), dtype)
             new = combine(f, s.combine, old, new, dtype)
         raw = to_memory(state, new, dtype)
-        if state.streaming and where is None and not s.combine:
+        if state.streaming and where is None and not s.combine and streams(dtype, lanes.count):
             f.stream(raw, access.address, lanes.count * dtype.itemsize)
         else:
             f.masked_store(raw, access.address, where)
@@ -177,6 +177,11 @@ class MemoryEmitter:
             first = f.value(f"extractvalue {{ i64, i1 }} {seen}, 1", "i1")
             with f.when(first):
                 f.store(wide, f.gep(state.error, 1, "i64"), 8)
+
+
+def streams(dtype: DType, lanes: int) -> bool:
+    """Whether a vector of these elements is a full streaming store."""
+    return lanes * dtype.itemsize >= 16
 
 
 # ---- conversions -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from .text import Value
 from .vreal import Real
 
 _LN2_HIGH, _LN2_LOW = 0.693359375, math.log(2) - 0.693359375  # the first has few bits
-_ROOT_LIMIT = 110.0
+_EXP_LIMIT = 110.0
 
 
 def _exp_parts(r: Real, x: Value) -> tuple[Value, Value]:
@@ -25,7 +25,7 @@ def _exp_parts(r: Real, x: Value) -> tuple[Value, Value]:
 
 
 def exp(r: Real, x: Value) -> Value:
-    n, p = _exp_parts(r, r.clamp(x, -_ROOT_LIMIT, _ROOT_LIMIT))
+    n, p = _exp_parts(r, r.clamp(x, -_EXP_LIMIT, _EXP_LIMIT))
     return r.scaled(r.f.fadd(p, 1.0), n)
 
 
