@@ -65,27 +65,39 @@ class KernelStep:
 
 
 @record
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The address of element `offset` of a buffer."""
+
+    buffer: int
+    offset: Dim = 0
+
+
+@record
 @dataclass(slots=True)
 class CallStep:
-    """A call of `symbol` of the native library: `args` are buffer ids (the last `n_out` are
-    written), `words` the remaining i64 arguments."""
+    """A call of `symbol` of the native library, which follows the kernel ABI. `words` are its
+    arguments in order: addresses (Ref) and i64 numbers (dims). It is launched over `extent`
+    iterations, with the runner's `grain` and `scratch` bytes for each thread."""
 
     symbol: str
-    args: tuple[int, ...]
-    words: tuple[Dim, ...]
-    n_out: int = 1
+    words: tuple[Ref | Dim, ...]
+    outs: tuple[int, ...]
+    extent: Dim = 1
+    grain: int = 1
+    scratch: int = 0
     cost: float = 0.0
     origin: tuple[str, ...] = ()
 
     @property
     def reads(self) -> set[int]:
         """Buffers that it reads."""
-        return set(self.args[: len(self.args) - self.n_out])
+        return {w.buffer for w in self.words if isinstance(w, Ref)} - set(self.outs)
 
     @property
     def writes(self) -> set[int]:
         """Buffers that it writes."""
-        return set(self.args[len(self.args) - self.n_out :])
+        return set(self.outs)
 
 
 @record
@@ -174,7 +186,7 @@ def buffer_name(program: Program, i: int) -> str:
 
 def format_program(program: Program, kernels: bool = False) -> str:
     """The program as text for `explain()`; `kernels` adds the loops of each kernel."""
-    from .kernel.text import format_kernel
+    from .kernel.printer import kernel_text
 
     lines = [f"program {program.name}"]
     for i, b in enumerate(program.buffers):
@@ -183,7 +195,7 @@ def format_program(program: Program, kernels: bool = False) -> str:
     for step in program.steps:
         lines.append("  " + _step_text(program, step))
         if kernels and isinstance(step, KernelStep):
-            lines += ["    " + line for line in format_kernel(step.kernel).splitlines()]
+            lines += ["    " + line for line in kernel_text(step.kernel).splitlines()]
     lines += [f"  out{o} shares the memory of in{i}" for o, i in program.donations.items()]
     lines += ["  note: " + note for note in program.notes]
     return "\n".join(lines)
@@ -201,9 +213,12 @@ def _step_text(program: Program, step: Step) -> str:
         text = f"{outs} = kernel {step.kernel.name}({ins})"
         origin = step.kernel.origin
     elif isinstance(step, CallStep):
-        cut = len(step.args) - step.n_out
-        words = ", ".join(map(str, step.words))
-        text = f"{names(step.args[cut:])} = call {step.symbol}({names(step.args[:cut])}) [{words}]"
+        words = ", ".join(
+            buffer_name(program, w.buffer) + (f"+{w.offset}" if w.offset != 0 else "")
+            if isinstance(w, Ref) else str(w)
+            for w in step.words
+        )  # fmt: skip
+        text = f"{names(step.outs)} = call {step.symbol}({words})"
         origin = step.origin
     else:
         text = f"{names(step.outs)} = host {step.op}({names(step.args)})  ({step.reason})"

@@ -1,0 +1,60 @@
+"""Estimated times: of scalar ops, kernels, library calls, the interpreter and compiling.
+
+Nanoseconds on one core of a current desktop CPU; good to a factor of two or so, which is what the
+decisions here need (recompute or keep, parallel or serial, interpret or compile).
+"""
+
+from __future__ import annotations
+
+from tracec_ir import dims
+from tracec_ir.core import Func
+from tracec_ir.dims import Dim
+from tracec_ir.optable import lookup
+from tracec_ir.types import TensorType
+
+EXPENSIVE = 8.0  # an op (or chain) of this cost is worth keeping rather than computing twice
+UNIT = 0.06  # nanoseconds of one cheap op on one element, vectorised
+BYTE = 0.04  # nanoseconds a byte loaded or stored
+PARALLEL = 30_000.0  # nanoseconds from which on a kernel is split among threads
+LAUNCH = 150.0
+SERIAL_OP = 1.0  # nanoseconds of one op on one element when it does not vectorise
+
+_INTERPRETED_OP = 1_500.0  # nanoseconds of overhead of one NumPy call with its bookkeeping
+_INTERPRETED_ELEMENT = 0.6
+_COMPILE_BASE = 2_000_000.0
+_COMPILE_OP = 250_000.0
+_MOVEMENT = {"broadcast", "reshape", "permute", "slice", "detach", "const", "strided"}
+
+
+def op_cost(name: str) -> float:
+    """Relative cost of a pointwise op: 1 is an addition."""
+    facts = lookup(name).pointwise
+    return facts.cost if facts is not None else 1.0
+
+
+def known(dim: Dim, default: int = 1024) -> int:
+    """The value of a size as far as its hints tell."""
+    try:
+        return dims.hint(dim)
+    except ValueError:
+        return default
+
+
+def interpreter_cost(func: Func) -> tuple[float, float]:
+    """(nanoseconds of one run of `func` by the interpreter beyond what compiled code would take,
+    nanoseconds that compiling it is likely to cost)."""
+    run = price = 0.0
+    for op in func.walk():
+        d = lookup(op.name)
+        if not d.is_primitive:
+            run += 4 * _INTERPRETED_OP
+            price += 4 * _COMPILE_OP
+        elements = sum(
+            known(dims.product(r.shape)) for r in op.results if isinstance(r.type, TensorType)
+        )
+        if op.name in _MOVEMENT:
+            run += _INTERPRETED_OP / 2
+            continue
+        run += _INTERPRETED_OP + _INTERPRETED_ELEMENT * elements * max(1.0, op_cost(op.name) / 4)
+        price += _COMPILE_OP
+    return run, _COMPILE_BASE + price

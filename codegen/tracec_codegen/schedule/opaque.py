@@ -1,0 +1,50 @@
+"""Steps that are no fused loop nests: library calls, ops with their own loops, and host steps."""
+
+from __future__ import annotations
+
+from tracec_ir.core import Op, Value
+
+from ..program import HostStep, Program
+from ..target import Target
+from .contract import call_dot, dot_reads
+from .lower import Storage
+from .nodes import Node
+
+
+def stored_reads(op: Op) -> list[Value]:
+    """The values that must be in memory for an op that is a step of its own."""
+    if op.name == "dot" and op.operands[0].dtype.code in ("f32", "f64"):
+        return dot_reads(op)
+    return list(op.operands)
+
+
+def lower_opaque(storage: Storage, node: Node, target: Target) -> None:
+    """Appends the step or steps that compute a node."""
+    op = node.op
+    assert op is not None
+    if op.name == "dot" and op.operands[0].dtype.code in ("f32", "f64"):
+        call_dot(storage, op, target)
+    else:
+        host_step(storage, op, "there is no kernel for it")
+
+
+def host_step(storage: Storage, op: Op, reason: str) -> None:
+    """The NumPy reference of an op, as a step."""
+    program: Program = storage.program
+    args = tuple(storage.of[x] for x in op.operands)
+    if op.regions:
+        raise NotImplementedError(f"a compiled '{op.name}' is not implemented")
+    outs = tuple(finish_outputs(storage, v) for v in op.results)
+    elements = sum(v.type.numel if isinstance(v.type.numel, int) else 1024 for v in op.results)
+    program.steps.append(
+        HostStep(op.name, args, outs, dict(op.attrs), 3000.0 + 2.0 * elements, reason, (op.name,))
+    )
+
+
+def finish_outputs(storage: Storage, v: Value) -> int:
+    """The buffer that a step must write v to; further results equal to v are copied later."""
+    first, *others = storage.destinations(v)
+    storage.of[v] = first
+    if others:
+        storage.copies.append((first, others))
+    return first

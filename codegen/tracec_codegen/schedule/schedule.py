@@ -1,0 +1,123 @@
+"""From a function of primitives to a program: nodes, groups, kernels and other steps in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tracec_ir.core import Func, Op, Value
+from tracec_ir.dims import Poly, Sym
+from tracec_ir.types import TensorType
+
+from ..program import Program
+from ..target import Target
+from . import cost
+from .fuse import Group, fuse
+from .lower import KernelMaker, Storage, group_cost
+from .nodes import Nodes
+from .opaque import lower_opaque, stored_reads
+
+_TOGETHER = 30_000.0  # nanoseconds of small groups that are put into one kernel
+_NESTS = 24
+
+
+def schedule(func: Func, target: Target, donate: Mapping[int, int] | None = None) -> Program:
+    """The program that computes `func`. `donate[i] = j`: result j may overwrite parameter i."""
+    return _Scheduler(func, target, dict(donate or {})).run()
+
+
+class _Scheduler:
+    def __init__(self, func: Func, target: Target, donate: dict[int, int]):
+        self.func, self.target, self.donate = func, target, donate
+        self.program = Program(func.name, [], [], [], [])
+        self.storage = Storage(self.program)
+        self.lanes = target.lanes(32)
+
+    def run(self) -> Program:
+        self._declare()
+        nodes = Nodes(self.func, stored_reads)
+        groups = fuse(nodes, self.program.notes)
+        needed = self._needed(groups)
+        maker: KernelMaker | None = None
+        count = 0
+        for group in groups:
+            small = not group.opaque and group_cost(group) < cost.PARALLEL and not group.split
+            if maker is not None and (
+                not small or count >= _NESTS or maker.cost + group_cost(group) > _TOGETHER
+            ):
+                self._finish(maker)
+                maker, count = None, 0
+            if group.opaque:
+                lower_opaque(self.storage, group.nodes[0], self.target)
+                continue
+            if maker is None:
+                maker = KernelMaker(self.storage, self.lanes)
+            if small:
+                maker.add(group, needed[group])
+                count += 1
+                continue
+            maker.parallel = True
+            if group.split:
+                self._split(group, needed[group])
+            else:
+                maker.add(group, needed[group])
+                self._finish(maker)
+            maker = None
+        if maker is not None:
+            self._finish(maker)
+        return self.program
+
+    # -- buffers ------------------------------------------------------------------------------
+    def _declare(self) -> None:
+        func, program, storage = self.func, self.program, self.storage
+        for i, p in enumerate(func.params):
+            buffer = storage.new(p, "input", i)
+            storage.of[p] = buffer
+            program.inputs.append(buffer)
+            if isinstance(p.type, TensorType):
+                for axis, size in enumerate(p.shape):
+                    name = _plain_symbol(size)
+                    if name:
+                        program.sizes.setdefault(name, (i, axis))
+        for j, v in enumerate(func.results):
+            buffer = storage.new(v, "output", j)
+            program.outputs.append(buffer)
+            storage.outputs.setdefault(v, []).append(buffer)
+
+    def _needed(self, groups: list[Group]) -> dict[Group, set[Value]]:
+        """Per group, the values that must be in memory."""
+        results = set(self.func.results)
+        home = {n: g for g in groups for n in g.nodes}
+        producers = {v: n for g in groups for n in g.nodes for v in n.values if v.op is not None}
+        needed: dict[Group, set[Value]] = {g: set() for g in groups}
+        for group in groups:
+            for node in group.nodes:
+                needed[group].update(v for v in node.values if v in results)
+                for v, _ in node.reads:
+                    producer = producers.get(v)
+                    if producer is not None and home[producer] is not group:
+                        needed[home[producer]].add(v)
+        return needed
+
+    # -- steps --------------------------------------------------------------------------------
+    def _finish(self, maker: KernelMaker) -> None:
+        origin = "_".join(dict.fromkeys(maker.origin)) or "copy"
+        name = f"k{len(self.program.steps)}_{origin}"[:60]
+        self.program.steps.append(maker.finish(name))
+
+    def _split(self, group: Group, needed: set[Value]) -> None:
+        from .blocks import lower_split
+
+        for maker in lower_split(self.storage, group, needed, self.lanes):
+            self._finish(maker)
+
+
+def _plain_symbol(size) -> str:
+    """The name of the symbol that a size is, "" if it is anything else."""
+    if isinstance(size, Poly) and len(size.terms) == 1:
+        ((mono, coef),) = size.terms.items()
+        if coef == 1 and len(mono) == 1 and isinstance(mono[0], Sym):
+            return mono[0].name
+    return ""
+
+
+__all__ = ["Op", "schedule"]

@@ -1,0 +1,142 @@
+"""Programs made by the scheduler compute what the interpreter computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tracec_codegen.program import Program
+from tracec_codegen.schedule import schedule
+from tracec_codegen.target import named_target
+from tracec_ir import dtypes
+from tracec_ir.builder import Builder
+from tracec_ir.core import Func, Value
+from tracec_ir.expand import expand
+from tracec_ir.interp import run
+from tracec_ir.types import ScalarType, TensorType
+
+from tests.unit.schedule.execute import run_program
+
+TARGET = named_target("avx2")
+
+
+def function(body, *types) -> Func:
+    """The primitive function of `body(b, *values)` over parameters of these types."""
+    b = Builder()
+    params = [Value(t, name=f"p{i}") for i, t in enumerate(types)]
+    out = body(b, *params)
+    return expand(b.func("f", params, out if isinstance(out, tuple) else (out,)))
+
+
+def f32(*shape):
+    return TensorType(dtypes.f32, shape)
+
+
+def numbers(*types):
+    rng = np.random.default_rng(0)
+    out = []
+    for t in types:
+        if isinstance(t, ScalarType):
+            out.append(0.25 if t.dtype.kind == "f" else 3)
+        elif t.dtype.kind in "iu":
+            out.append(rng.integers(0, 3, t.shape).astype(t.dtype.numpy))
+        else:
+            out.append(rng.standard_normal(t.shape).astype(t.dtype.numpy))
+    return out
+
+
+def check(body, *types, steps: int | None = None, donate=None, rtol=2e-5) -> Program:
+    func = function(body, *types)
+    args = numbers(*types)
+    program = Program.from_json(schedule(func, TARGET, donate).to_json())
+    want = run(func, *args)
+    found = run_program(program, args)
+    for w, f in zip(want, found, strict=True):
+        assert np.shape(w) == f.shape and np.asarray(w).dtype == f.dtype
+        np.testing.assert_allclose(
+            np.asarray(f, np.float64), np.asarray(w, np.float64), rtol=rtol, atol=1e-5
+        )
+    if steps is not None:
+        assert len(program.steps) == steps, str(program)
+    return program
+
+
+def test_pointwise_chain_is_one_kernel():
+    check(lambda b, x, y: b.mul(b.exp(b.add(x, y)), 2.5), f32(4, 6), f32(6), steps=1)
+
+
+def test_softmax_is_one_kernel():
+    def softmax(b, x):
+        m = b.reduce(x, "max", (1,), keepdim=True)
+        e = b.exp(b.sub(x, m))
+        return b.div(e, b.reduce(e, "sum", (1,), keepdim=True))
+
+    check(softmax, f32(5, 7), steps=1)
+    check(softmax, f32(200, 400), steps=1)
+
+
+def test_column_sum():
+    check(lambda b, x: b.reduce(x, "sum", (0,)), f32(9, 5), steps=1)
+    check(lambda b, x: b.reduce(x, "sum", (0,)), f32(700, 100), steps=2)
+
+
+def test_full_reductions():
+    check(lambda b, x: b.reduce(b.mul(x, x), "sum", (0, 1)), f32(9, 5), steps=1)
+    check(lambda b, x: b.mul(b.reduce(x, "sum", (0, 1)), 0.5), f32(300, 300), steps=2)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_batch_statistics(axis):
+    def normalise(b, x):
+        axes = tuple(a for a in range(3) if a != axis)
+        n = 1.0
+        for a in axes:
+            n *= x.shape[a]
+        mean = b.mul(b.reduce(x, "sum", axes, keepdim=True), 1 / n)
+        d = b.sub(x, mean)
+        var = b.mul(b.reduce(b.mul(d, d), "sum", axes, keepdim=True), 1 / n)
+        return b.mul(d, b.rsqrt(b.add(var, 1e-5))), b.reshape(mean, (x.shape[axis],))
+
+    check(normalise, f32(3, 4, 5), steps=1)
+
+
+def test_movement():
+    def body(b, x):
+        t = b.permute(x, (1, 0))
+        s = b.slice(t, starts=(3, 0), stops=(-1, 4), steps=(-1, 2))
+        p = b.pad(s, b.const(1.5, dtypes.f32), low=(1, 0), high=(0, 2), interior=(0, 1))
+        c = b.concat(p, b.neg(p), axis=0)
+        return b.reshape(c, (c.type.numel,))
+
+    check(body, f32(4, 4), steps=1)
+
+
+def test_gather():
+    def body(b, x, i):
+        return b.gather(x, i, axes=(0,))
+
+    check(body, f32(5, 4), TensorType(dtypes.i64, (3, 2)), steps=1)
+
+
+def test_dot_is_a_call_and_absorbs_permutes():
+    def body(b, x, w):
+        return b.dot(x, b.permute(w, (1, 0)))
+
+    p = check(body, f32(20, 30), f32(40, 30), steps=1)
+    assert p.steps[0].symbol == "gemm_f32"
+    check(body, f32(3, 2), f32(2, 2), steps=1)
+
+
+def test_scalars_and_symbolic_sizes():
+    check(lambda b, x, lr: b.sub(x, b.mul(x, lr)), f32(3), ScalarType(dtypes.f64), steps=1)
+
+
+def test_cross_entropy_like():
+    def body(b, x, t):
+        m = b.reduce(x, "max", (1,), keepdim=True)
+        lse = b.add(b.log(b.reduce(b.exp(b.sub(x, m)), "sum", (1,), keepdim=True)), m)
+        lp = b.sub(x, lse)
+        rows = b.emit("iota", (), {"size": x.shape[0], "dtype": dtypes.i64})[0]
+        picked = b.gather(lp, rows, t, axes=(0, 1))
+        return b.neg(b.mul(b.reduce(picked, "sum", (0,)), 1 / x.shape[0]))
+
+    check(body, f32(6, 5), TensorType(dtypes.i64, (6,)))
