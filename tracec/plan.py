@@ -12,7 +12,7 @@ from .lift import Lift
 from .record import Node, Tensor, Trace, _new
 from .storage import Storage, storage
 from .spec import dense
-from .tiers import Executable
+from .tiers import executable
 
 
 def tensor_of(st: Storage, rg: int = 0):
@@ -110,7 +110,7 @@ def make_plan(node: Node, live: tuple[int, ...], tr: Trace) -> Plan:
     plan.writes = any(n.kind in ("assign", "write", "assign_many") for n in lifted.path)
     func = lifted.b.func("trace", params, unique)
     plan.func = func
-    plan.executable = Executable(func, position, _donations(lifted, node, live, codes, outputs), tr)
+    plan.executable = executable(func, position, _donations(lifted, node, live, codes, outputs))
     return plan
 
 

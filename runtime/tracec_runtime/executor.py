@@ -13,7 +13,7 @@ import numpy as np
 
 from tracec_codegen.llvm.library import NativeError, NativeLibrary, PlanStep, check_status, encode_plan
 from tracec_codegen.llvm.runner import ERROR_WORDS
-from tracec_codegen.program import CallStep, HostStep, KernelStep, Program
+from tracec_codegen.program import CallStep, HostStep, KernelStep, Program, Ref
 from tracec_ir import dims
 from tracec_ir.dims import Dim
 
@@ -29,7 +29,7 @@ _CELL = {"i64": "q", "f64": "d", "b1": "q"}
 class Bound:
     """A program for one set of sizes: table, encoded steps, offsets of temporaries."""
 
-    __slots__ = ("table", "stretches", "arena_bytes", "temps", "out_bytes", "arena_addr", "env", "error")
+    __slots__ = ("table", "stretches", "arena_bytes", "temps", "out_bytes", "arena_addr", "env", "error", "derived")
     table: np.ndarray
     stretches: list[Any]
     arena_bytes: int
@@ -38,6 +38,7 @@ class Bound:
     arena_addr: int
     env: dict[str, int]
     error: np.ndarray
+    derived: list[tuple[int, int, int]]
 
 
 class NativePlan:
@@ -112,6 +113,14 @@ class NativePlan:
                 return word("cell", self.cells.ctypes.data + 8 * (-1 - s))
             return s
 
+        out.derived = []
+
+        def derived(base: int, nbytes: int) -> int:
+            """The table index of an address inside the buffer whose address stands at `base`."""
+            at = word("inside", len(out.derived))
+            out.derived.append((at, base, nbytes))
+            return at
+
         out.stretches = []
         run: list[PlanStep] = []
         scratch = 0
@@ -131,7 +140,7 @@ class NativePlan:
             if isinstance(step, KernelStep):
                 planned, need = self._kernel_step(n, step, env, word, buffer_word)
             else:
-                planned, need = self._call_step(step, env, word, buffer_word)
+                planned, need = self._call_step(step, env, word, buffer_word, derived)
             if planned is not None:
                 run.append(planned)
                 scratch = max(scratch, need)
@@ -177,16 +186,25 @@ class NativePlan:
         need = dims.evaluate(scratch_bytes(kernel), local)
         return PlanStep(self.addresses[n], arguments, word("size", extent), grain), need
 
-    def _call_step(self, step: CallStep, env, word, buffer_word):
-        from tracec_codegen.llvm.calls import call_layout
-
-        values = [dims.evaluate(w, env) for w in step.words]
-        layout = call_layout(step.symbol, values, self.library.target)
-        if layout.extent <= 0:
+    def _call_step(self, step: CallStep, env, word, buffer_word, derived):
+        extent = dims.evaluate(step.extent, env)
+        if extent <= 0:
             return None, 0
-        arguments = [buffer_word(b) for b in step.args] + [word("size", v) for v in layout.words]
+        arguments = []
+        for w in step.words:
+            if isinstance(w, Ref):
+                offset = dims.evaluate(w.offset, env)
+                at = buffer_word(w.buffer)
+                if offset:
+                    size = self.program.buffers[w.buffer].dtype.itemsize
+                    arguments.append(derived(at, offset * size))
+                else:
+                    arguments.append(at)
+            else:
+                arguments.append(word("size", dims.evaluate(w, env)))
+        need = dims.evaluate(step.scratch, env)
         address = self.library.address(step.symbol)
-        return PlanStep(address, arguments, word("size", layout.extent), layout.grain), layout.scratch
+        return PlanStep(address, arguments, word("size", extent), step.grain), need
 
     # -- running ----------------------------------------------------------------------------------
     def run(self, buffers: list[Buffer], scalars: list[Any], values: tuple[int, ...] = ()) -> list[Any]:
@@ -207,6 +225,10 @@ class NativePlan:
             bound.arena_addr = arena.addr
             for at, offset in bound.temps:
                 bound.table[at] = arena.addr + offset
+        if bound.derived:
+            bound.table[1 : 1 + len(words)] = words
+            for at, base, offset in bound.derived:
+                bound.table[at] = bound.table[base] + offset
         launch = self.library.launch
         for stretch in bound.stretches:
             if stretch.__class__ is HostStep:
