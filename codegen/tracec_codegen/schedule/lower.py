@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tracec_ir import dims, dtypes
 from tracec_ir.core import Value
 from tracec_ir.dims import Dim
-from tracec_ir.types import ScalarType
+from tracec_ir.types import ScalarType, TensorType
 
 from ..kernel.core import Buf, Kernel, Scratch, Size
 from ..program import Buffer, ErrorSite, KernelStep, Program
@@ -369,6 +369,20 @@ class Lowering:
                 self.body.kept[v] = (
                     self.maker.buffer(i, "in"), lambda index, s=shape: indexing.flatten(index, s)
                 )
+
+
+def copy_step(program: Program, source: int, targets: list[int]) -> KernelStep:
+    """A step that copies a buffer to others."""
+    buffer = program.buffers[source]
+    v = Value(TensorType(buffer.dtype, (buffer.count,)), name="copied")
+    storage = Storage(program)
+    storage.of[v], storage.outputs[v] = source, targets
+    maker = KernelMaker(storage)
+    maker.parallel = True
+    node = Node("map", None, (v,), tuple(v.shape))
+    group = Group(-1, node.space, [node], stage={node: 0})
+    maker.add(group, {v})
+    return maker.finish(f"k{len(program.steps)}_copy")
 
 
 def identity(kind: str, dtype: dtypes.DType):

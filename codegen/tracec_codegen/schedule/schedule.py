@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tracec_ir.core import Func, Op, Value
+from tracec_ir.core import Func, Value
 from tracec_ir.dims import Poly, Sym
 from tracec_ir.types import TensorType
 
 from ..program import Program
 from ..target import Target
 from . import cost
+from .donate import apply_donations
 from .fuse import Group, fuse
-from .lower import KernelMaker, Storage, group_cost
+from .lower import KernelMaker, Storage, copy_step, group_cost
 from .nodes import Nodes
 from .opaque import lower_opaque, stored_reads
 
@@ -64,6 +65,9 @@ class _Scheduler:
             maker = None
         if maker is not None:
             self._finish(maker)
+        for first, others in self.storage.copies:
+            self.program.steps.append(copy_step(self.program, first, others))
+        apply_donations(self.program, self.donate)
         return self.program
 
     # -- buffers ------------------------------------------------------------------------------
@@ -118,6 +122,3 @@ def _plain_symbol(size) -> str:
         if coef == 1 and len(mono) == 1 and isinstance(mono[0], Sym):
             return mono[0].name
     return ""
-
-
-__all__ = ["Op", "schedule"]

@@ -140,3 +140,28 @@ def test_cross_entropy_like():
         return b.neg(b.mul(b.reduce(picked, "sum", (0,)), 1 / x.shape[0]))
 
     check(body, f32(6, 5), TensorType(dtypes.i64, (6,)))
+
+
+def test_updates_are_one_kernel_in_place():
+    def body(b, *xs):
+        *params, lr = xs
+        n = len(params) // 2
+        return tuple(b.sub(p, b.mul(g, lr)) for p, g in zip(params[:n], params[n:], strict=True))
+
+    shapes = [(4, 3), (4,), (2, 5)]
+    types = [f32(*s) for s in shapes] * 2 + [ScalarType(dtypes.f64)]
+    p = check(body, *types, steps=1, donate={0: 0, 1: 1, 2: 2})
+    assert p.donations == {0: 0, 1: 1, 2: 2}
+
+
+def test_donation_is_refused_when_the_old_value_is_needed():
+    p = check(lambda b, x: (b.neg(x), b.slice(x, starts=(1,), stops=(3,), steps=(1,))), f32(4), donate={0: 0})
+    assert not p.donations and any("overwrite" in n for n in p.notes)
+
+
+def test_repeated_results_and_results_that_are_inputs():
+    def body(b, x, w):
+        y = b.dot(x, w)
+        return y, x, y
+
+    check(body, f32(20, 30), f32(30, 40))

@@ -1,0 +1,79 @@
+"""Donation: results that take over the memory of an argument (parameters updated in place)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tracec_ir.dims import Dim, symbols
+
+from ..kernel.core import Kernel, Load, Loop, Store
+from ..program import KernelStep, Program
+
+
+def apply_donations(program: Program, wanted: dict[int, int]) -> None:
+    """Lets output j share the memory of input i, for each wanted {i: j}, where that is safe."""
+    for i, j in sorted(wanted.items()):
+        why = _refusal(program, i, j)
+        if why:
+            program.notes.append(f"out{j} does not overwrite in{i}: {why}")
+        else:
+            program.donations[j] = i
+
+
+def _refusal(program: Program, i: int, j: int) -> str:
+    source, target = program.inputs[i], program.outputs[j]
+    a, b = program.buffers[source], program.buffers[target]
+    if a.scalar or a.dtype is not b.dtype or a.count != b.count:
+        return "their types differ"
+    if j in program.donations or i in program.donations.values():
+        return "it is shared already"
+    writers = [n for n, s in enumerate(program.steps) if target in s.writes]
+    if not writers:
+        return "nothing writes it"
+    if any(source in s.reads for s in program.steps[writers[0] + 1 :]):
+        return "the old value is read later"
+    step = program.steps[writers[0]]
+    if source in step.reads:
+        if not isinstance(step, KernelStep):
+            return "the step that writes it reads the old value as a whole"
+        names = {a: buf.name for a, buf in zip(step.args, step.kernel.bufs, strict=True)}
+        if not element_by_element(step.kernel, names[source], names[target]):
+            return "the kernel that writes it reads other elements of the old value"
+        _set_alias(step.kernel, names[target], names[source])
+    return ""
+
+
+def _set_alias(kernel: Kernel, name: str, source: str) -> None:
+    kernel.bufs[:] = [replace(b, alias=source) if b.name == name else b for b in kernel.bufs]
+
+
+def element_by_element(kernel: Kernel, source: str, target: str) -> bool:
+    """Whether every load of `source` is of the very element that the only store into `target`
+    then writes, in the same iteration and before it."""
+    loads: list[tuple[tuple, Dim, int]] = []
+    stores: list[tuple[tuple, Dim, int]] = []
+    for order, (path, s) in enumerate(_accesses(kernel.body, ())):
+        if s.buf == source:
+            if isinstance(s, Store):
+                return False
+            loads.append((path, s.index, order))
+        elif s.buf == target:
+            if isinstance(s, Load):
+                return False
+            stores.append((path, s.index, order))
+    if len(stores) != 1:
+        return False
+    path, index, order = stores[0]
+    used = {s.name for s in symbols(index)}
+    if not all(var in used for _, var in path):
+        return False
+    return all(p == path and d == index and o < order for p, d, o in loads)
+
+
+def _accesses(body: list, path: tuple) -> Iterator[tuple[tuple, Load | Store]]:
+    for s in body:
+        if isinstance(s, Loop):
+            yield from _accesses(s.body, (*path, (id(s), s.var)))
+        elif isinstance(s, (Load, Store)):
+            yield path, s
