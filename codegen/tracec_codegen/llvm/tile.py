@@ -117,7 +117,9 @@ def tile_body(f: Function, tile: Tile, rows: int, vectors: int, a: Value, rsa: V
         row, following = source(k.index, at)
         done = []
         for i in range(rows):
-            where = f.gep(pointers[i // 3], f.mul(rsa, i % 3), element) if i % 3 else pointers[i // 3]
+            where = pointers[i // 3]
+            if i % 3:
+                where = f.gep(where, f.mul(rsa, i % 3), element)
             x = f.splat(f.load(element, where), tile.lanes)
             done += [f.muladd(x, row[j], sums[i * vectors + j]) for j in range(vectors)]
         k.next(*(f.gep(p, csa, element) for p in pointers), following, *done)
