@@ -88,6 +88,8 @@ class Builder:
 
     def _pointwise(self, d: OpDef, operands: list, attrs: dict) -> Value:
         types: list[Type] = [v.type if isinstance(v, Value) else ScalarType(number_dtype(v)) for v in operands]
+        if d.pointwise.refuse is not None:
+            d.pointwise.refuse(*types)
         work, _ = pointwise_types(d.pointwise.promote, types, d.name)
         values = [
             self.cast(v, work) if isinstance(v, Value) else self.const(v, work) for v in operands

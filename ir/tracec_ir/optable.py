@@ -24,12 +24,21 @@ class Pointwise:
     "compare" (common type in, bool out), "bool" (operands to bool), "int" (refuses floats),
     "none" (operands are taken as they are).
     `llvm` / `cuda` are data for the emitters: an intrinsic, instruction or function name.
+    `refuse(*types)` raises for operand types, before promotion, that PyTorch does not accept.
     """
 
-    __slots__ = ("promote", "llvm", "cuda", "cost")
+    __slots__ = ("promote", "llvm", "cuda", "cost", "refuse")
 
-    def __init__(self, promote: str = "same", llvm: str = "", cuda: str = "", cost: float = 1.0):
+    def __init__(
+        self,
+        promote: str = "same",
+        llvm: str = "",
+        cuda: str = "",
+        cost: float = 1.0,
+        refuse: Callable | None = None,
+    ):
         self.promote, self.llvm, self.cuda, self.cost = promote, llvm, cuda, cost
+        self.refuse = refuse
 
 
 class OpDef:

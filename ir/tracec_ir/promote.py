@@ -23,30 +23,17 @@ def common(a: DType, b: DType) -> DType:
     """The dtype that two tensors of equal priority promote to (`torch.promote_types`)."""
     if a is b:
         return a
-    if a.rank > b.rank or (a.rank == b.rank and a.kind == "u"):
-        a, b = b, a
-    # b is the higher one now
-    if b.kind == "c":
-        if b is dtypes.c64 and a is dtypes.f64:
-            return dtypes.c128
-        return b
-    if b.kind == "f":
-        if a.kind == "f" and a.bits == b.bits == 16:
-            return dtypes.f32
-        return b
-    if a.kind == "b":
-        return b
-    if a.kind != b.kind:
-        unsigned, signed = (a, b) if a.kind == "u" else (b, a)
-        if signed.bits > unsigned.bits:
-            return signed
-        if unsigned is dtypes.u8:
-            return dtypes.i16
+    low, high = (a, b) if a.rank <= b.rank else (b, a)
+    if high.kind == "c" and not (low.kind == "u" and low.bits > 8):
+        return dtypes.c128 if low is dtypes.f64 else high
+    if high.kind == "f":
+        return dtypes.f32 if low.kind == "f" and low.bits == high.bits else high
+    if any(d.kind == "u" and d.bits > 8 for d in (a, b)):
         raise RuntimeError(
-            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
             f"{_spelled(a)} and {_spelled(b)}"
         )
-    return a if a.bits > b.bits else b
+    return dtypes.i16 if low.bits == high.bits and low.kind != "b" else high
 
 
 def _spelled(d: DType) -> str:
@@ -94,8 +81,8 @@ def broadcast_shapes(*shapes) -> tuple:
     out: list = [1] * rank
     for s in shapes:
         offset = rank - len(s)
-        for i, d in enumerate(s):
-            have = out[offset + i]
+        for i in reversed(range(len(s))):
+            d, have = s[i], out[offset + i]
             if have == 1:
                 out[offset + i] = d
             elif d != 1 and not same(have, d):

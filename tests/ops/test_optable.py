@@ -13,8 +13,12 @@ from tests.ops.driver import (
     valid,
 )
 from tracec_ir import dims, interp
+from tracec_ir.expand import expand
+from tracec_ir.hash import equal
 from tracec_ir.optable import all_ops
+from tracec_ir.parser import parse_func
 from tracec_ir.types import ScalarType, TensorType
+from tracec_ir.verify import verify
 
 OPS = all_ops()
 PRIMITIVES = [n for n, d in OPS.items() if d.is_primitive]
@@ -97,3 +101,14 @@ def test_gradient(name):
                 for r in func.results
             ]
             check_gradient(backward, (*case.inputs, *seeds), 1e-4)
+
+
+@every_op
+def test_text_round_trip_and_verifier(name):
+    for case in valid(OPS[name]):
+        types, _ = symbolic_types(case)
+        for func in (build(case), build(case, types), expand(build(case))):
+            again = parse_func(str(func))
+            assert equal(again, func), str(func)
+            assert str(again) == str(func)
+            verify(func)

@@ -28,15 +28,22 @@ def add(x, y):
     """x + y (bool: or)."""
 
 
-@binary(np.subtract, lambda b, g, x, y, out: (g, b.neg(g)), kinds=ALL, llvm="sub", cuda="-",
-        linear=True, samples=s.binary(kinds="fic"))  # fmt: skip
-def sub(x, y):
-    """x - y."""
-    if x.dtype is dtypes.b1:
+def _no_bools(x, y):
+    bools = (x.dtype is dtypes.b1) + (y.dtype is dtypes.b1)
+    if bools:
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
             "`logical_xor()` operator instead."
+            if bools == 2
+            else "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+            "trying to invert a mask, use the `~` or `logical_not()` operator instead."
         )
+
+
+@binary(np.subtract, lambda b, g, x, y, out: (g, b.neg(g)), kinds=ALL, llvm="sub", cuda="-",
+        refuse=_no_bools, linear=True, samples=s.binary(kinds="fic"))  # fmt: skip
+def sub(x, y):
+    """x - y."""
 
 
 @binary(np.multiply, lambda b, g, x, y, out: (b.mul(g, y), b.mul(g, x)), kinds=ALL, llvm="mul",
@@ -201,8 +208,9 @@ def copysign(x, y):
     """The magnitude of x with the sign of y."""
 
 
-def _nextafter(x, y):
-    return np.nextafter(x, y)
+def _no_half(x, y):
+    if x.dtype.bits == 16:
+        raise RuntimeError(f"\"nextafter_cpu\" not implemented for '{x.dtype.name}'")
 
 
 def _no_nextafter_grad(b, g, x, y, out):
@@ -216,11 +224,10 @@ def _nextafter_samples():
         yield (x.copy(), y.copy()), {}
 
 
-@binary(_nextafter, _no_nextafter_grad, llvm="vmath:nextafter", cost=8, samples=_nextafter_samples)
+@binary(np.nextafter, _no_nextafter_grad, llvm="vmath:nextafter", cost=8, refuse=_no_half,
+        samples=_nextafter_samples)  # fmt: skip
 def nextafter(x, y):
     """The next representable number from x towards y."""
-    if x.dtype.bits == 16:
-        raise RuntimeError(f"\"nextafter_cpu\" not implemented for '{x.dtype.name}'")
 
 
 @binary(np.hypot, lambda b, g, x, y, out: (b.mul(g, b.div(x, out)), b.mul(g, b.div(y, out))),

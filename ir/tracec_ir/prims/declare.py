@@ -64,11 +64,13 @@ def binary(
     cuda: str = "",
     cost: float = 1.0,
     boolean: bool = False,
+    refuse: Callable | None = None,
     linear: bool = False,
 ) -> Callable[[Callable], OpDef]:
     """Declares `y = f(x1, x2)`; `grad(b, g, x1, x2, y)` returns both gradients.
 
-    `boolean`: the result is b1. `linear`: the derivative also holds for complex numbers.
+    `boolean`: the result is b1. `refuse`: see `Pointwise`. `linear`: the derivative also holds
+    for complex numbers.
     """
 
     def register(fn: Callable) -> OpDef:
@@ -82,10 +84,11 @@ def binary(
 
         def rule(a: Type, b: Type) -> Type:
             t = equal_types(name, a, b, kinds)
-            fn(a, b)  # further refusals, if the declaration states any
+            if refuse is not None:
+                refuse(a, b)
             return t.with_dtype(dtypes.b1) if boolean else t
 
-        facts = Pointwise(promote, llvm, cuda or name, cost)
+        facts = Pointwise(promote, llvm, cuda or name, cost, refuse)
         d = prim(
             name,
             numpy=in_f32(numpy), vjp=vjp if grad else None, nondiff=grad is None,
