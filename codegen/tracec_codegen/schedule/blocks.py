@@ -51,6 +51,7 @@ def _block_kernel(lowering: Lowering) -> list[tuple[Node, Value]]:
     inner = cost.known(dims.product(group.space)) // max(1, whole * results)
     width = results if group.columns else 1
     block = max(1, REDUCE_BLOCK // max(1, inner * width))
+    block = 1 << (block - 1).bit_length()
     block = min(max(block, -(-whole // _MAX_BLOCKS)), max(1, -(-whole // _MIN_BLOCKS)))
     over.extent = loops.split(frames, 0, block, over.var).extent
     partials: list[tuple[Node, Value]] = []

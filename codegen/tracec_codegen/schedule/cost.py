@@ -40,6 +40,15 @@ def known(dim: Dim, default: int = 1024) -> int:
         return default
 
 
+def at_most(dim: Dim, default: int = 1024) -> int:
+    """A bound of an extent such as min(256, n - 256*i), else what the hints tell."""
+    if isinstance(dim, dims.Poly) and len(dim.terms) == 1:
+        ((mono, coef),) = dim.terms.items()
+        if coef == 1 and len(mono) == 1 and isinstance(mono[0], dims.Atom) and mono[0].kind == "min":
+            return min(at_most(mono[0].a, 1 << 62), at_most(mono[0].b, 1 << 62))
+    return known(dim, default)
+
+
 def interpreter_cost(func: Func) -> tuple[float, float]:
     """(nanoseconds of one run of `func` by the interpreter beyond what compiled code would take,
     nanoseconds that compiling it is likely to cost)."""

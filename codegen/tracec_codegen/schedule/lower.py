@@ -275,7 +275,7 @@ class Lowering:
         kind = "serial" if columns else loops.kind_for(last.extent, "reduce" if sums else "vector")
         run = ROW_RUN if kind == "serial" else SUM_RUN
         rounds = any(s.combine == "sum" and s.dtype.kind == "f" and not s.position for s in sums)
-        if rounds and cost.known(last.extent) > run:
+        if rounds and cost.at_most(last.extent) > run:
             blocks = loops.split(frames, len(frames) - 1, run, self.body.fresh("_i"))
             self.body.level[blocks.var] = 0
             frames.insert(len(frames) - 1, blocks)
