@@ -149,6 +149,7 @@ def _own_references() -> int:
 _OWN = _own_references()
 _local = _Local()
 _lock = threading.RLock()
+watchers: list = []  # called with (reason, plan) before a trace is executed
 Tensor: type = None  # set by tracec.tensor
 
 
@@ -592,6 +593,8 @@ def _execute(tr: Trace, reason: Flush) -> None:
         plan = node.plans.get(live)
         if plan is None:
             plan = node.plans[live] = make_plan(node, live, tr)
+        for watch in watchers:
+            watch(reason, plan)
         inputs, scalars = tr.inputs, tr.scalars
         tr.results = None
         done = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from .. import record
 from ..record import Node, Trace, _child, _results, code_of
 from ..spec import dense
+from . import anomaly
 from .graph import TWICE, Freed, Leaf, Output, Segment, modified_message
 
 
@@ -256,6 +257,8 @@ def accumulate(tensor, g, create_graph: bool) -> None:
     """Adds g to `tensor.grad`, running the tensor's hooks."""
     if tensor._hooks:
         g = _hooked(tensor, g)
+    if anomaly._State.on:
+        anomaly.check(tensor, g)
     have = tensor._grad
     if have is None:
         tensor._grad = g

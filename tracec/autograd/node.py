@@ -1,0 +1,37 @@
+"""What `Tensor.grad_fn` shows: the name of the operation that made a value."""
+
+from __future__ import annotations
+
+from .graph import Output
+
+
+class Node:
+    """A node of the autograd graph, by name only: `<AddBackward0>`."""
+
+    def __init__(self, name: str):
+        self._name = name
+        self.next_functions: tuple = ()
+
+    def name(self) -> str:
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"<{self._name} object>"
+
+
+def node_of(tensor) -> Node:
+    """The node that made a non-leaf tensor; values of executed traces know only that they have one."""
+    if tensor._base is not None:
+        return Node("ViewBackward0")
+    st = tensor._st
+    if isinstance(st.source, Output):
+        name = getattr(getattr(st.source.node, "function", None), "__name__", None)
+        return Node(f"{name}Backward" if name else "RecordedBackward0")
+    tr = st.trace
+    if tr is not None and tr.node is not None:
+        for node in reversed(tr.node.path()):
+            if any(code == st.code for code, _, _ in node.outs or ((node.code, 0, 0),)):
+                camel = "".join(p.title() for p in node.name.split("_"))
+                return Node(f"{camel or node.kind.title()}Backward0")
+    return Node("RecordedBackward0")
+
