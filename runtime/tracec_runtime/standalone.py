@@ -1,0 +1,203 @@
+"""Running an archive without the framework: `load("m.tcm")(x)` takes and gives NumPy arrays.
+
+    >>> from tracec_runtime import load
+    >>> model = load("digits.tcm")            # doctest: +SKIP
+    >>> scores = model(images)                # doctest: +SKIP
+
+The file is checked from end to end before anything runs (`archive.read`). Arguments are checked
+against the signature; symbolic sizes take their values from the arguments' shapes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tracec_ir import dims
+from tracec_ir.core import Func
+from tracec_ir.dims import Dim
+from tracec_ir.expand import expand
+from tracec_ir.interp import Closures, bind_sizes
+from tracec_ir.types import ScalarType, TensorType, Type
+
+from . import knobs
+from .archive import Archive, default_float, read
+from .events import counters
+from .memory import from_array
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """The model in the archive at `path`; ArchiveError if the file is not sound."""
+    return Model(read(path))
+
+
+class Model:
+    """A function with its weights. Call it with one array per input."""
+
+    def __init__(self, archive: Archive):
+        self.archive = archive
+        self.inputs = archive.input_types()
+        self.outputs = archive.output_types()
+        with default_float(archive.default_float):
+            self.func = expand(archive.entry)
+        self._weights = [archive.weights[n] for n in archive.signature.weights]
+        self._engines: dict[int, Engine] = {}
+
+    def __repr__(self) -> str:
+        return f"<Model {self.signature}>"
+
+    @property
+    def signature(self) -> str:
+        """Inputs and outputs with their types, such as `(x: f32[?n x 64]) -> (out0: f32[?n])`."""
+        left, right = (
+            ", ".join(f"{name}: {type_!r}" for name, type_ in side)
+            for side in (self.inputs, self.outputs)
+        )
+        return f"({left}) -> ({right})"
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """The output array, or a tuple of them where the model has several (or none)."""
+        out = self.run(*args, **named)
+        return out[0] if len(out) == 1 else tuple(out)
+
+    def run(self, *args: Any, **named: Any) -> list[Any]:
+        """All outputs, in order. Inputs are given by position or by name.
+
+        TypeError for a wrong number, type or rank of arguments, ValueError for wrong sizes.
+        """
+        values = self._arguments(args, named)
+        values += self._weights
+        sizes = self._bind(values)
+        return self._engine().run(values, sizes)
+
+    def _engine(self) -> Engine:
+        tier = 1 if knobs.tier == 1 else 0
+        engine = self._engines.get(tier)
+        if engine is None:
+            engine = Native(self.func) if tier else Interpreter(self.func)
+            self._engines[tier] = engine
+        return engine
+
+    def _arguments(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        names = [name for name, _ in self.inputs]
+        given = dict(zip(names, args, strict=False))
+        if len(args) > len(names) or not named.keys().isdisjoint(given):
+            extra = next((n for n in named if n in given), None)
+            raise TypeError(
+                f"input {extra!r} is given twice" if extra is not None
+                else f"the model takes {_plural(len(names), 'input')} {self.signature}, "
+                f"got {len(args)}"
+            )  # fmt: skip
+        given.update(named)
+        unknown = [n for n in named if n not in names]
+        if unknown:
+            raise TypeError(f"the model has no input {unknown[0]!r}: {self.signature}")
+        missing = [n for n in names if n not in given]
+        if missing:
+            raise TypeError(f"input {missing[0]!r} is missing: {self.signature}")
+        return [_checked(name, type_, given[name]) for name, type_ in self.inputs]
+
+    def _bind(self, values: list[Any]) -> dict[str, int]:
+        sizes = bind_sizes(self.func, values)
+        for relation, a, b in self.func.guards or ():
+            if not dims.Guards([(relation, a, b)]).hold(sizes):
+                listed = ", ".join(f"?{name} = {size}" for name, size in sorted(sizes.items()))
+                raise ValueError(
+                    f"the model was recorded for sizes with {a} {relation} {b}; these are {listed}"
+                )
+        return sizes
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _checked(name: str, type_: Type, value: Any) -> Any:
+    """The argument as an array (or number) of its input's type."""
+    if isinstance(type_, ScalarType):
+        return _number(name, type_, value)
+    array = np.asarray(value)
+    want = type_.dtype.numpy
+    if array.dtype != want:
+        raise TypeError(f"input {name!r} must be {type_!r} ({want.name}), got {array.dtype.name}")
+    if array.ndim != type_.rank:
+        raise TypeError(
+            f"input {name!r} must be {type_!r} ({_plural(type_.rank, 'dimension')}), "
+            f"got {_plural(array.ndim, 'dimension')}: shape {array.shape}"
+        )
+    for axis, (have, size) in enumerate(zip(array.shape, type_.shape, strict=True)):
+        if isinstance(size, int) and have != size:
+            raise ValueError(
+                f"input {name!r} must be {type_!r}: dimension {axis} is {have}, not {size}"
+            )
+    return array
+
+
+_ACCEPTED = {"b": (bool,), "i": (int,), "f": (int, float), "c": (int, float, complex)}
+
+
+def _number(name: str, type_: ScalarType, value: Any) -> Any:
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = value.item()
+    kind = type_.dtype.kind
+    accepted: tuple[type, ...] = _ACCEPTED[kind]
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "b"):
+        raise TypeError(f"input {name!r} must be a number of type {type_!r}, got {value!r}")
+    return float(value) if isinstance(value, int) and kind == "f" else value
+
+
+# -- engines ---------------------------------------------------------------------------------------
+class Engine(Protocol):
+    """What executes a model's function on checked arguments."""
+
+    def run(self, values: list[Any], sizes: Mapping[str, int]) -> list[Any]:
+        """One array (or number) per result."""
+        ...
+
+
+class Interpreter:
+    """Tier 0: the NumPy interpreter."""
+
+    def __init__(self, func: Func):
+        self._closures = Closures(func)
+
+    def run(self, values: list[Any], sizes: Mapping[str, int]) -> list[Any]:
+        counters.interpreted += 1
+        with np.errstate(all="ignore"):
+            return self._closures.execute(list(values), sizes)
+
+
+class Native:
+    """Tier 1: compiled kernels, through the plan executor."""
+
+    def __init__(self, func: Func):
+        from .compiler import compile_plan
+
+        self._plan = compile_plan(func, list(range(len(func.results))), {})
+        self._results: list[TensorType] = []
+        for r in func.results:
+            if isinstance(r.type, ScalarType):
+                raise NotImplementedError("a result that is a Python number, in compiled code")
+            self._results.append(r.type)
+
+    def run(self, values: list[Any], sizes: Mapping[str, int]) -> list[Any]:
+        counters.executed += 1
+        arrays = [np.ascontiguousarray(v) for v in values if isinstance(v, np.ndarray)]
+        scalars = [v for v in values if not isinstance(v, np.ndarray)]
+        buffers = [from_array(a) for a in arrays]
+        symbols = tuple(sizes[name] for name in self._plan.symbols)
+        out = self._plan.run(buffers, scalars, symbols)
+        return [
+            buffer.array(_extents(t, sizes), t.dtype.numpy)
+            for buffer, t in zip(out, self._results, strict=True)
+        ]
+
+
+def _extents(type_: TensorType, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    def extent(dim: Dim) -> int:
+        return dims.evaluate(dim, sizes)
+
+    return tuple(map(extent, type_.shape))

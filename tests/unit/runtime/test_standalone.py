@@ -1,0 +1,175 @@
+"""Running archives without the framework: values, sizes, argument errors, the command line."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.unit.runtime.models import mlp, mlp_reference
+from tracec_ir.parser import parse
+from tracec_runtime import cli, knobs, load
+from tracec_runtime.archive import ArchiveError, write
+from tracec_runtime.events import counts
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("standalone") / "m.tcm"
+    write(path, *mlp())
+    return path
+
+
+def _x(n: int) -> np.ndarray:
+    return np.random.default_rng(n).normal(size=(n, 4)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _interpreted():
+    with knobs.override(tier=0):
+        yield
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100, 0])
+def test_any_batch_size(path, n):
+    model = load(path)
+    with counts() as c:
+        found = model(_x(n))
+    assert c.interpreted == 1
+    if n:
+        for a, b in zip(found, mlp_reference(_x(n), mlp()[1]), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+    assert found[0].shape == (n, 3) and found[0].dtype == np.float32 and found[1].dtype == np.int64
+
+
+def test_inputs_by_name_and_results_that_are_ours(path):
+    model = load(path)
+    a, b = model.run(x=_x(3)), model.run(x=_x(3))
+    a[0][:] = 0
+    assert np.array_equal(b[0], model(_x(3))[0])
+    assert model.signature == "(x: f32[?n x 4]) -> (out0: f32[?n x 3], out1: i64[?n])"
+
+
+def test_views_are_accepted(path):
+    big = np.asfortranarray(_x(10))
+    np.testing.assert_array_equal(load(path)(big[::-2])[0], load(path)(big[::-2].copy())[0])
+
+
+@pytest.mark.parametrize(
+    ("args", "named", "kind", "message"),
+    [
+        ((), {}, TypeError, "input 'x' is missing"),
+        ((_x(2), _x(2)), {}, TypeError, "the model takes 1 input (x: f32[?n x 4]) -> "),
+        ((_x(2),), {"x": _x(2)}, TypeError, "input 'x' is given twice"),
+        ((), {"y": _x(2)}, TypeError, "the model has no input 'y'"),
+        ((_x(2).astype(np.float64),), {}, TypeError, "f32[?n x 4] (float32), got float64"),
+        ((_x(2)[0],), {}, TypeError, "(2 dimensions), got 1 dimension: shape (4,)"),
+        ((_x(2)[:, :3],), {}, ValueError, "dimension 1 is 3, not 4"),
+        (("text",), {}, TypeError, "(float32), got str"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments(path, args, named, kind, message):
+    with pytest.raises(kind, match=re.escape(message)):
+        load(path)(*args, **named)
+
+
+SCALARS = """
+func @f(%x: f32[?n], %y: f32[?n], %k: f64, %flag: b1, %i: i64) where ?n = 4 {
+  %0 = cast(%k) [dtype=f32] : f32[]
+  %1 = broadcast(%0) [shape=(?n)] : f32[?n]
+  %2 = mul(%x, %1) : f32[?n]
+  %3 = add(%2, %y) : f32[?n]
+  return %3
+}
+"""
+
+
+def test_numbers_and_sizes_that_must_agree(tmp_path):
+    write(tmp_path / "s.tcm", parse(SCALARS), {})
+    model = load(tmp_path / "s.tcm")
+    x, y = np.float32([1, 2, 3]), np.float32([10, 20, 30])
+    np.testing.assert_array_equal(model(x, y, 2, True, 1), [12, 24, 36])
+    found = model(x, y, np.float64(0.5), flag=False, i=np.int64(3))
+    np.testing.assert_array_equal(found, [10.5, 21, 31.5])
+    for numbers in (("2", True, 1), (True, True, 1), (2.0, 1, 1), (2, True, 1.5)):
+        with pytest.raises(TypeError, match="must be a number of type"):
+            model(x, y, *numbers)
+    with pytest.raises(ValueError, match="size"):
+        model(x, y[:2], 2.0, True, 1)
+
+
+def test_guards_are_checked(tmp_path):
+    text = SCALARS.replace("where ?n = 4", "where ?n = 4, ?n < 6")
+    write(tmp_path / "g.tcm", parse(text), {})
+    model = load(tmp_path / "g.tcm")
+    five, six = np.ones(5, np.float32), np.ones(6, np.float32)
+    model(five, five, 1.0, True, 1)
+    with pytest.raises(ValueError, match=re.escape("with ?n < 6; these are ?n = 6")):
+        model(six, six, 1.0, True, 1)
+
+
+def test_the_framework_is_never_imported(path):
+    code = (
+        "import sys, numpy as np\n"
+        "from tracec_runtime import load\n"
+        f"load({str(path)!r})(np.zeros((2, 4), np.float32))\n"
+        "bad = [m for m in sys.modules if m.split('.')[0] in ('tracec', 'torch', 'llvmlite')]\n"
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "TRACEC_TIER": "0"})
+
+
+# -- the command line ------------------------------------------------------------------------------
+def test_cli_runs_and_saves(path, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", _x(2))
+    out = [str(tmp_path / "p.npy"), str(tmp_path / "i.npy")]
+    status = cli.main([str(path), "--input", str(tmp_path / "x.npy"), "-o", out[0], "-o", out[1]])
+    assert status == 0 and capsys.readouterr().out == ""
+    for file, want in zip(out, load(path)(_x(2)), strict=True):
+        assert np.array_equal(np.load(file), want)
+    assert cli.main([str(path), "-i", f"x={tmp_path / 'x.npy'}", "-o", out[0]]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("out1: i64[?n]\n[")
+
+
+def test_cli_shows_what_there_is(path, capsys):
+    assert cli.main([str(path), "--info"]) == 0
+    info = capsys.readouterr().out
+    assert "input   x: f32[?n x 4]" in info and "weights 2 arrays, 15 elements" in info
+    assert cli.main([str(path), "--print-ir"]) == 0
+    assert parse(capsys.readouterr().out)["mlp"].params[0].name == "x"
+
+
+def test_cli_errors(path, tmp_path, capsys):
+    assert cli.main([str(tmp_path / "none.tcm"), "--info"]) == 1
+    assert "No such file" in capsys.readouterr().err
+    (tmp_path / "bad.tcm").write_bytes(b"junk")
+    assert cli.main([str(tmp_path / "bad.tcm"), "--info"]) == 1
+    assert "tracec-run: " in capsys.readouterr().err
+    np.save(tmp_path / "x.npy", _x(2).astype(np.int32))
+    assert cli.main([str(path), "-i", str(tmp_path / "x.npy")]) == 1
+    assert "got int32" in capsys.readouterr().err
+    assert cli.main([str(path)]) == 1
+    assert "input 'x' is missing" in capsys.readouterr().err
+    np.save(tmp_path / "o.npy", np.array([{}], dtype=object))
+    assert cli.main([str(path), "-i", str(tmp_path / "o.npy")]) == 1
+    assert "allow_pickle" in capsys.readouterr().err
+
+
+def test_cli_takes_numbers(tmp_path, capsys):
+    write(tmp_path / "s.tcm", parse(SCALARS), {})
+    np.save(tmp_path / "x.npy", np.float32([1, 2]))
+    file = str(tmp_path / "x.npy")
+    inputs = [word for text in (file, file, "0.5", "true", "3") for word in ("-i", text)]
+    assert cli.main([str(tmp_path / "s.tcm"), *inputs]) == 0
+    assert capsys.readouterr().out == "out0: f32[?n]\n[1.5 3. ]\n"
+
+
+def test_a_damaged_file_is_named(path, tmp_path):
+    data = bytearray(path.read_bytes())
+    data[200] ^= 4
+    (tmp_path / "d.tcm").write_bytes(data)
+    with pytest.raises(ArchiveError, match="d.tcm: manifest.json is damaged"):
+        load(tmp_path / "d.tcm")
