@@ -68,8 +68,8 @@ def _combine(high: DType | None, low: DType | None) -> DType | None:
         return high or low
     if _CATEGORY[low.kind] <= _CATEGORY[high.kind]:
         return high
-    if low.kind == "c" and high.kind == "f":  # a wider category keeps the tensor's precision
-        return high.to_complex()
+    if low.kind == "c":  # a wider category keeps the tensor's precision
+        return high.to_complex() if high.kind == "f" else low
     return common(high, low)
 
 
