@@ -109,9 +109,3 @@ def test_stats_hold_counters_and_bytes():
     events.count("fallback", "here")
     s = events.stats()
     assert s["fallback.here"] >= 1 and {"kernels", "live_bytes", "peak_bytes"} <= set(s)
-
-
-@pytest.mark.parametrize(("page", "table"), [("knobs", knobs.table), ("counters", events.table)])
-def test_documented_tables_are_current(page, table):
-    text = (Path(__file__).parents[3] / "docs" / f"{page}.md").read_text()
-    assert text.endswith("\n\n" + table())
