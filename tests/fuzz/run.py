@@ -20,6 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
+NOT_STARTED = -1
 
 
 def runner(name: str) -> Any:
@@ -61,14 +62,16 @@ def check(seed: int, index: int, subject: Any, oracle: Any) -> str | None:
         return f"the oracle failed on\n{program}\n{traceback.format_exc(limit=-4)}"
     if found is None:
         return None
-    kind = found.partition(":")[0]
+
+    def kind(report: str) -> str:
+        return "result" if "result" in report[:20] else report.partition(":")[0]
 
     def fails(candidate: Any) -> bool:
         try:
             again = disagreement(candidate, subject, oracle)
         except Exception:  # the smaller program is ill typed
             return False
-        return again is not None and (again.partition(":")[0] == kind or "differs" in again)
+        return again is not None and kind(again) == kind(found)
 
     smaller = shrink(program, fails)
     return f"{smaller}\n{disagreement(smaller, subject, oracle) or found}"
@@ -97,7 +100,7 @@ class Worker:
         self.launch()
 
     def launch(self) -> None:
-        self.status.write_bytes(b"%-12d" % self.start)
+        self.status.write_bytes(b"%-12d" % NOT_STARTED)
         a = self.arguments
         command = [
             sys.executable, __file__, "--worker", "--start", self.start, "--stride", a.jobs,
@@ -106,7 +109,7 @@ class Worker:
         ]  # fmt: skip
         with self.output.open("ab") as out, self.errors.open("wb") as err:
             self.process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=err)
-        self.seen, self.since = self.start, time.monotonic()
+        self.seen, self.since = NOT_STARTED, time.monotonic()
 
     def at(self) -> int:
         return int(self.status.read_bytes() or b"0")
@@ -117,6 +120,8 @@ class Worker:
         if at != self.seen:
             self.seen, self.since = at, time.monotonic()
         code = self.process.poll()
+        if code and at == NOT_STARTED:
+            sys.exit(f"a worker could not start:\n{self.errors.read_text()[-2000:]}")
         if code == 0 or (code is None and time.monotonic() - self.since < self.arguments.patience):
             return None
         if code is None:
@@ -164,7 +169,9 @@ def drive(arguments: argparse.Namespace) -> int:
                 found = json.loads(line)
                 failures.append(found["report"])
                 print(f"FAILED program {found['index']}\n{found['report']}\n", flush=True)
-        ran = [len(range(k, min(w.at(), arguments.count), jobs)) for k, w in enumerate(workers)]
+        ran = [
+            len(range(k, min(max(w.at(), 0), arguments.count), jobs)) for k, w in enumerate(workers)
+        ]
     seconds = time.monotonic() - begin
     print(
         f"{arguments.subject} against {arguments.oracle}: {sum(ran)} programs of seed "
