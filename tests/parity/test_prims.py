@@ -7,10 +7,12 @@ torch = pytest.importorskip("torch")
 
 from tests.ops.driver import build, valid  # noqa: E402
 from tracec_ir import interp  # noqa: E402
+from tracec_ir.autodiff import grad_func  # noqa: E402
 from tracec_ir.optable import all_ops, lookup  # noqa: E402
 
 SPELLED = {
     "idiv": lambda x, y: torch.div(x, y, rounding_mode="trunc"),
+    "floor_divide": lambda x, y: torch.div(x, y, rounding_mode="floor"),
     "shl": torch.bitwise_left_shift,
     "shr": torch.bitwise_right_shift,
     "mul": torch.mul,
@@ -163,3 +165,25 @@ def test_special_functions_are_accurate(name):
         np.testing.assert_allclose(ours[x < 0], expected[x < 0], rtol=2e-13, atol=5e-14)
         ours, expected = ours[x >= 0], expected[x >= 0]
     np.testing.assert_allclose(ours, expected, rtol=bound, atol=2e-15)
+
+
+DIFFERENTIABLE = [
+    n for n in POINTWISE if not lookup(n).nondiff and n not in ("nextafter", "select")
+]
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradients_at_the_edges(name):
+    """On f64 samples, infinities and NaN included, autodiff gives what PyTorch's autograd gives."""
+    theirs = SPELLED.get(name) or getattr(torch, name, None) or getattr(torch.special, name)
+    for case in valid(lookup(name)):
+        if any(x.dtype != np.float64 for x in case.inputs):
+            continue
+        func = build(case)
+        backward = grad_func(func, range(len(case.inputs)))
+        ours = interp.run(backward, *case.inputs, np.ones(func.results[0].shape))
+        leaves = [to_torch(x).requires_grad_() for x in case.inputs]
+        expected = torch.autograd.grad(theirs(*leaves).sum(), leaves)
+        for i, (a, b) in enumerate(zip(ours, expected, strict=True)):
+            bound = 1e-9 if name == "digamma" else 1e-12  # PyTorch's trigamma has 1e-9
+            np.testing.assert_allclose(a, b.numpy(), bound, bound, err_msg=f"{case} operand {i}")

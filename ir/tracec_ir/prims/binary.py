@@ -89,7 +89,7 @@ def _remainder(x, y):
     return np.where((rest != 0) & ((rest < 0) != (y < 0)), rest + y, rest)
 
 
-@binary(_remainder, lambda b, g, x, y, out: (g, b.neg(b.mul(g, b.floor(b.div(x, y))))), kinds="uif",
+@binary(_remainder, lambda b, g, x, y, out: (g, b.neg(b.mul(g, b.floor_divide(x, y)))), kinds="uif",
         llvm="vmath:remainder", cost=20, samples=s.binary(kinds="fi", second=(0.5, 3)))  # fmt: skip
 def remainder(x, y):
     """The remainder with the sign of the divisor."""
@@ -187,7 +187,9 @@ def fmin(x, y):
 
 # -- floating-point functions ---------------------------------------------------------------------
 def _atan2_grad(b, g, x, y, out):
-    scaled = b.div(g, b.add(b.mul(x, x), b.mul(y, y)))
+    norm = b.add(b.mul(x, x), b.mul(y, y))
+    origin = b.eq(norm, 0)
+    scaled = b.div(g, b.select(origin, b.full(1, x.dtype, x.shape), norm))
     return b.mul(scaled, y), b.neg(b.mul(scaled, x))
 
 
