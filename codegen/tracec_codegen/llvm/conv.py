@@ -35,6 +35,7 @@ from .convgradient import (
     call_scatter_gradient,
     call_weight_gradient,
 )
+from .depthwise import add_depthwise
 from .gemm import ELEMENTS
 from .patches import add_patches
 from .text import Module
@@ -129,6 +130,7 @@ def conv_ir(target: Target, dtype: str) -> str:
     add_pack_a(module, tile)
     add_pack_b(module, tile)
     add_patches(module, tile)
+    add_depthwise(module, tile)
     add_core(module, tile)
     add_flip(module, tile)
     add_scatter(module, tile)
@@ -146,7 +148,8 @@ def _add_input_gradient(module: Module, tile: Tile, name: str) -> None:
     """Chooses the way: scattering wastes nothing on strides and does little packing per channel."""
     f, g, lo, hi, scratch = entry_point(module, name)
     strided = f.icmp("ne", f.mul(g.stride_h, g.stride_w), 1)
-    few = f.icmp("ule", g.channels, _FEW_CHANNELS)
+    depthwise = f.and_(f.icmp("eq", g.channels, 1), f.icmp("eq", g.filters, 1))
+    few = f.and_(f.icmp("ule", g.channels, _FEW_CHANNELS), f.not_(depthwise))
     some = f.and_(f.icmp("ne", f.mul(g.out_h, g.out_w), 0), f.icmp("slt", lo, hi))
     f.branch(f.and_(f.or_(strided, few), some),
              lambda: call_scatter_gradient(f, g, tile, lo, hi, scratch),

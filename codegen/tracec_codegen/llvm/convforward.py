@@ -30,8 +30,9 @@ def add_core(module: Module, tile: Tile) -> None:
     one = constant("i64", 1)
     depth_step = block_depth(f, k, tile.depth)
     a_step = f.mul(k, tile.rows)
+    single = f.and_(f.icmp("eq", g.channels, 1), f.icmp("eq", g.filters, 1))
 
-    def image(item: Value, strip0: Value, strip1: Value) -> None:
+    def image(item: Value, unit0: Value, unit1: Value) -> None:
         with f.loop(0, g.groups) as group:
             which = f.add(f.mul(item, g.groups), group.index)
             plane = f.mul(g.rows, g.columns)
@@ -41,12 +42,28 @@ def add_core(module: Module, tile: Tile) -> None:
             weights = f.gep(g.weights, f.mul(f.mul(group.index, g.filters), k), tile.element)
             to = f.gep(g.to, f.mul(f.mul(which, g.filters), pixels), tile.element)
             row0 = f.mul(group.index, g.filters)
-            with f.loop(strip0, strip1, STRIPS) as block:
-                count = f.smin(f.sub(strip1, block.index), STRIPS)
-                with f.loop(0, k, depth_step) as pc:
-                    products(item, row0, weights, to, block.index, count, pc.index)
-                with f.when(f.icmp("eq", k, 0)):
-                    no_entries(item, row0, to, block.index, count)
+            f.branch(single, lambda: plane_rows(item, row0, weights, to, unit0, unit1),
+                     lambda: blocks(item, row0, weights, to, unit0, unit1))
+
+    def plane_rows(item: Value, row0: Value, weights: Value, to: Value, y0: Value,
+                   y1: Value) -> None:
+        """Depthwise: output rows [y0, y1)."""
+        f.call("depthwise_rows", "void", padded.planes, padded.offsets, k, weights, to, y0, y1,
+               g.out_w, padded.row_step, g.flags)
+        with f.when(f.icmp("ne", g.epilogue, NULL)):
+            first = f.mul(y0, g.out_w)
+            f.call(g.epilogue, "void", f.gep(to, first, tile.element), pixels, row0, first, one,
+                   f.sub(f.mul(y1, g.out_w), first), g.context, item)
+
+    def blocks(item: Value, row0: Value, weights: Value, to: Value, strip0: Value,
+               strip1: Value) -> None:
+        """Blocks of strips of pixels."""
+        with f.loop(strip0, strip1, STRIPS) as block:
+            count = f.smin(f.sub(strip1, block.index), STRIPS)
+            with f.loop(0, k, depth_step) as pc:
+                products(item, row0, weights, to, block.index, count, pc.index)
+            with f.when(f.icmp("eq", k, 0)):
+                no_entries(item, row0, to, block.index, count)
 
     def products(item: Value, row0: Value, weights: Value, to: Value, strip: Value, count: Value,
                  at: Value) -> None:
@@ -84,7 +101,7 @@ def add_core(module: Module, tile: Tile) -> None:
             f.call(g.epilogue, "void", f.gep(to, pixel, tile.element), pixels, row0, pixel,
                    g.filters, some, g.context, item)
 
-    part_runs(f, lo, hi, g.parts, strips, image)
+    part_runs(f, lo, hi, g.parts, f.select(single, g.out_h, strips), image)
     f.jump(done)
     f.start_block(done)
     f.ret()

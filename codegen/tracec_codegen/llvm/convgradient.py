@@ -20,13 +20,16 @@ def add_scatter(module: Module, tile: Tile) -> None:
 def _add_scatter_patches(module: Module, tile: Tile) -> None:
     """scatter_patches: add rows of patch entries, `columns` apart, to the padded planes.
 
-    Row k holds entry k of the patches of `count` pixels from `pixel` on.
+    Row k holds entry k of the patches of `count` pixels from `pixel` on.  Neighbouring taps add to
+    overlapping vectors, and a load that overlaps a store not yet done stalls: so channels are the
+    inner loop.
     """
     f = module.function("scatter_patches", [
-        ("base", "ptr"), ("offsets", "ptr"), ("rows", "i64"), ("source", "ptr"),
-        ("columns", "i64"), ("pixel", "i64"), ("count", "i64"), ("out_width", "i64"),
-        ("row_step", "i64")], internal=True)
-    base, offsets, rows, source, columns, pixel, count, out_width, row_step = f.parameters
+        ("base", "ptr"), ("offsets", "ptr"), ("channels", "i64"), ("taps", "i64"),
+        ("source", "ptr"), ("columns", "i64"), ("pixel", "i64"), ("count", "i64"),
+        ("out_width", "i64"), ("row_step", "i64")], internal=True)
+    (base, offsets, channels, taps, source, columns, pixel, count, out_width,
+     row_step) = f.parameters
     element = tile.element
 
     def add(type: str, to: Value, line: Value, at: Value) -> None:
@@ -41,9 +44,10 @@ def _add_scatter_patches(module: Module, tile: Tile) -> None:
         whole = f.and_(length, -tile.lanes)
         place = f.gep(base, f.add(f.mul(y, row_step), x), element)
         first = f.gep(source, at, element)
-        with f.loop(0, rows, guard=False) as k:
-            to = f.gep(place, f.load("i64", f.gep(offsets, k.index, "i64")), element)
-            line = f.gep(first, f.mul(k.index, columns), element)
+        with f.loop(0, taps) as t, f.loop(0, channels) as c:
+            k = f.add(f.mul(c.index, taps), t.index)
+            to = f.gep(place, f.load("i64", f.gep(offsets, k, "i64")), element)
+            line = f.gep(first, f.mul(k, columns), element)
             with f.loop(0, whole, tile.lanes) as j:
                 add(tile.vector, to, line, j.index)
             with f.loop(whole, length) as j:
@@ -131,8 +135,8 @@ def call_scatter_gradient(f: Function, g: Words, tile: Tile, lo: Value, hi: Valu
                     with f.loop(0, g.filters, depth_step) as pc:
                         products(gradient, pixel, count, rows, pc.index)
                     f.call("scatter_patches", "void", padded.planes,
-                           f.gep(padded.offsets, entry0, "i64"), rows, patches, columns, pixel,
-                           f.smin(f.sub(pixels, pixel), f.mul(count, tile.width)), g.out_w,
+                           f.gep(padded.offsets, entry0, "i64"), channels, taps, patches, columns,
+                           pixel, f.smin(f.sub(pixels, pixel), f.mul(count, tile.width)), g.out_w,
                            padded.row_step)
             row = f.add(f.mul(which, g.channels), channel0)
             to = f.gep(g.image, f.mul(row, plane), tile.element)
@@ -211,6 +215,7 @@ def call_weight_gradient(f: Function, g: Words, tile: Tile, lo: Value, hi: Value
         depth_step = block_depth(f, pixels, tile.depth)
         a_step = f.mul(pixels, tile.rows)
         add = constant("i64", ACCUMULATE)
+        single = f.and_(f.icmp("eq", g.channels, 1), f.icmp("eq", g.filters, 1))
 
         def images(group: Value, strip0: Value, strip1: Value) -> None:
             entry0 = f.mul(strip0, tile.width)
@@ -225,17 +230,29 @@ def call_weight_gradient(f: Function, g: Words, tile: Tile, lo: Value, hi: Value
                             f.gep(padded.planes, f.mul(channel0, padded.plane), tile.element),
                             channels, g.height, g.width, one, one)
                 gradient = f.gep(g.out, f.mul(f.mul(which, g.filters), pixels), tile.element)
-                with f.loop(0, pixels, depth_step) as pc, f.loop(strip0, strip1) as s:
-                    depth = f.smin(f.sub(pixels, pc.index), depth_step)
-                    entry = f.mul(s.index, tile.width)
-                    valid = f.smin(f.sub(entries, entry), tile.width)
-                    f.call("pack_patches_t", "void", padded.planes,
-                           f.gep(padded.offsets, entry, "i64"), valid, pc.index, depth, pixels,
-                           g.out_w, padded.row_step, padded.panels)
-                    to = f.add(f.mul(f.mul(group, g.filters), entries), entry)
-                    call_tile_rows(f, f.gep(gradient, pc.index, tile.element), pixels, one, a_step,
-                                   g.filters, padded.panels, constant("i64", tile.width),
-                                   f.gep(g.filter, to, tile.element), entries, depth, valid, add,
-                                   zero_)
+                f.branch(single, lambda: plane_taps(group, gradient, entry0, entry1),
+                         lambda: blocks(group, gradient, strip0, strip1))
+
+        def plane_taps(group: Value, gradient: Value, entry0: Value, entry1: Value) -> None:
+            """Depthwise: some taps of one filter."""
+            to = f.add(f.mul(group, entries), entry0)
+            f.call("depthwise_taps", "void", padded.planes, f.gep(padded.offsets, entry0, "i64"),
+                   f.sub(entry1, entry0), gradient, f.gep(g.filter, to, tile.element), g.out_h,
+                   g.out_w, padded.row_step)
+
+        def blocks(group: Value, gradient: Value, strip0: Value, strip1: Value) -> None:
+            """Blocks of pixels times strips of patch entries."""
+            with f.loop(0, pixels, depth_step) as pc, f.loop(strip0, strip1) as s:
+                depth = f.smin(f.sub(pixels, pc.index), depth_step)
+                entry = f.mul(s.index, tile.width)
+                valid = f.smin(f.sub(entries, entry), tile.width)
+                f.call("pack_patches_t", "void", padded.planes,
+                       f.gep(padded.offsets, entry, "i64"), valid, pc.index, depth, pixels,
+                       g.out_w, padded.row_step, padded.panels)
+                to = f.add(f.mul(f.mul(group, g.filters), entries), entry)
+                call_tile_rows(f, f.gep(gradient, pc.index, tile.element), pixels, one, a_step,
+                               g.filters, padded.panels, constant("i64", tile.width),
+                               f.gep(g.filter, to, tile.element), entries, depth, valid, add,
+                               zero_)
 
         groups(images)

@@ -94,6 +94,8 @@ SHAPES = {
     "dilated": shape_of(2, 1, 4, 5, (20, 33), (3, 3), (1, 1), (2, 2, 2, 2), (2, 2)),
     "all": shape_of(2, 2, 3, 4, (30, 35), (3, 5), (2, 3), (3, 1, 0, 4), (2, 3)),
     "depthwise": shape_of(2, 9, 1, 1, (12, 21), (3, 3), pad=(1, 1, 1, 1)),
+    "depthwise_wide": shape_of(1, 2, 1, 1, (9, 70), (5, 5), pad=(2, 2, 2, 2)),
+    "depthwise_stride": shape_of(2, 5, 1, 1, (14, 37), (3, 3), (2, 2), (1, 1, 1, 1)),
     "groups": shape_of(1, 3, 4, 8, (9, 9), (3, 3), pad=(1, 1, 1, 1)),
     "narrow": shape_of(3, 1, 8, 13, (7, 3), (3, 2), pad=(1, 1, 1, 1)),
     "pointwise": shape_of(2, 1, 30, 20, (7, 7), (1, 1)),
@@ -156,7 +158,7 @@ def test_random_shapes(threads, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CONV_KINDS)
-@pytest.mark.parametrize("name", ["resnet", "stride", "groups", "deep"])
+@pytest.mark.parametrize("name", ["resnet", "stride", "groups", "deep", "depthwise_wide", "lenet1"])
 def test_bits_do_not_depend_on_the_cutting(name: str, kind: str) -> None:
     s = SHAPES[name]
     results = []
@@ -192,7 +194,7 @@ def test_against_torch(name: str) -> None:
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["resnet", "groups", "no_channels"])
+@pytest.mark.parametrize("name", ["resnet", "groups", "no_channels", "depthwise"])
 def test_epilogue_sees_every_element_once(threads, name: str) -> None:
     s = SHAPES[name]
     x, w, y = arrays(s, "f32")
