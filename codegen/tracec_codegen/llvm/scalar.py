@@ -293,6 +293,11 @@ def _compare(c: Call, name: str, a: Value, b: Value) -> Value:
     return c.f.icmp(("s" if c.of.kind == "i" else "u") + name, a, b)
 
 
+@lowering("detach")
+def _detach(c: Call, a: Value) -> Value:
+    return a
+
+
 @lowering("select")
 def _select(c: Call, condition: Value, a: Value, b: Value) -> Value:
     return c.f.select(condition, a, b)

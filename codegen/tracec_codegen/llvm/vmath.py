@@ -100,7 +100,7 @@ def fmod(f: Function, target: Target, x: Value, y: Value) -> Value:
     r = Real(f, target, x.type)
     a, b = r.abs(x), r.abs(y)
     quotient = f.fdiv(a, b)
-    far = f.not_(f.fcmp("olt", quotient, 2.0 ** (r.mantissa - 2)))  # also infinities and NaN
+    near = f.and_(f.fcmp("olt", quotient, 2.0 ** (r.mantissa - 2)), f.fcmp("olt", b, math.inf))
     whole = rounded(f, target, "trunc", quotient)
     if bits_of(x.type) == 32:  # products of floats are exact in double
         wide = [f.cast("fpext", v, "double") for v in (a, b, whole)]
@@ -109,4 +109,4 @@ def fmod(f: Function, target: Target, x: Value, y: Value) -> Value:
         rest = f.fma(f.fneg(whole), b, a)
     rest = f.select(f.fcmp("olt", rest, 0), f.fadd(rest, b), rest)
     rest = f.select(f.fcmp("oge", rest, b), f.fsub(rest, b), rest)
-    return r.rarely(far, r.copysign(rest, x), lambda: r.libm("fmod", x, y))
+    return r.rarely(f.not_(near), r.copysign(rest, x), lambda: r.libm("fmod", x, y))

@@ -177,7 +177,7 @@ def atan2(r: Real, y: Value, x: Value, low: bool) -> Value:
     steep = f.fcmp("ogt", ay, ax)
     top, bottom = f.select(steep, ax, ay), f.select(steep, ay, ax)
     t = f.fdiv(top, bottom)
-    t = r.select(f.fcmp("oeq", bottom, 0), 0.0, t)
+    t = r.select(f.fcmp("oeq", f.fadd(top, bottom), 0), 0.0, t)
     both = f.and_(f.fcmp("oeq", ax, math.inf), f.fcmp("oeq", ay, math.inf))
     t = r.select(both, 1.0, t)
     angle = atan(r, t, low)
