@@ -141,9 +141,9 @@ class _Local(threading.local):
 
 
 def _own_references() -> int:
-    """How many references to a list's element a comprehension over the list adds to the count."""
-    probe = [object()]
-    return [getrefcount(x) for x in probe][0] - 1
+    """How many references to an element the comprehension in `_execute` adds to its count."""
+    probe = [object(), object()]
+    return [getrefcount(s) for i, s in enumerate(probe)][-1] - 1
 
 
 _OWN = _own_references()
