@@ -36,6 +36,7 @@ def grad(
     for out, seed in zip(outputs, seeds, strict=True):
         if out in relevant:
             _accumulate(b, cotangents, out, seed)
+    loc = b.loc
     for op in _backward_order(outputs, relevant, stopped):
         grads = [cotangents.get(r) for r in op.results]
         if all(g is None for g in grads):
@@ -43,6 +44,7 @@ def grad(
         for operand, g in zip(op.operands, vjp(b, op, grads, relevant), strict=True):
             if g is not None and operand in relevant:
                 _accumulate(b, cotangents, operand, g)
+    b.loc = loc
     return [cotangents.get(t) for t in targets]
 
 

@@ -20,10 +20,7 @@ def is_injective(shape, strides) -> bool:
         return True
     if any(st == 0 for st, _ in dims):
         return False
-    if not all(is_static(st) and is_static(n) for st, n in dims):
-        dims.sort(key=lambda d: hint(d[0]))
-    else:
-        dims.sort(key=lambda d: d[0])
+    dims.sort(key=lambda d: hint(d[0]))
     reach = 0  # the largest offset that the inner dimensions address
     for st, n in dims:
         if not decide("<", reach, st):
@@ -39,42 +36,31 @@ def _addresses(shape, strides, offset) -> np.ndarray:
     return at
 
 
-def flat_addresses(b, shape, strides, offset):
-    """The flat positions that a spec addresses, as an i64 tensor of its shape."""
-    at = b.full(offset, dtypes.i64, shape) if is_static(offset) else None
-    if at is None:
-        raise NotImplementedError("the derivative of an overlapping view with a symbolic offset")
-    for axis, (n, st) in enumerate(zip(shape, strides, strict=True)):
-        if n == 1 or st == 0:
-            continue
-        steps = b.reshape(_arange(b, n, st), [n] + [1] * (len(shape) - axis - 1))
-        at = b.add(at, b.broadcast_to(steps, shape))
-    return at
+def _count(b, n):
+    return b.emit("iota", (), {"size": n, "dtype": dtypes.i64})[0]
 
 
-def _arange(b, n, step):
-    counted = b.emit("iota", (), {"size": n, "dtype": dtypes.i64})[0]
-    return counted if step == 1 else b.mul(counted, step)
+def _view(flat: np.ndarray, shape, strides, offset, writeable: bool = False) -> np.ndarray:
+    size = flat.dtype.itemsize
+    return np.lib.stride_tricks.as_strided(
+        flat[offset:], shape, [st * size for st in strides], writeable=writeable
+    )
 
 
 def _strided(x, *, shape, strides, offset):
-    flat = np.ascontiguousarray(x).reshape(-1)
     if 0 in shape:
         return np.empty(shape, x.dtype)
-    size = x.dtype.itemsize
-    return np.lib.stride_tricks.as_strided(
-        flat[offset:], shape, [st * size for st in strides], writeable=False
-    )
+    return _view(np.ascontiguousarray(x).reshape(-1), shape, strides, offset)
 
 
 def _strided_vjp(b, op, g):
     x, spec = op.operands[0], op.attrs
     if is_injective(spec["shape"], spec["strides"]):
         return [b.write(b.zeros_like(x), g, **spec)]
-    at = flat_addresses(b, **spec)
-    total = b.emit(
-        "scatter", (b.full(0, x.dtype, (x.type.numel,)), g, at), {"axes": (0,), "kind": "add"}
-    )[0]
+    numel = x.type.numel
+    addresses = b.strided(_count(b, numel), **spec)
+    nothing = b.full(0, x.dtype, (numel,))
+    total = b.emit("scatter", (nothing, g, addresses), {"axes": (0,), "kind": "add"})[0]
     return [b.reshape(total, x.shape)]
 
 
@@ -129,8 +115,14 @@ def strided(x, *, shape, strides, offset):
 
 def _write(base, new, *, shape, strides, offset):
     out = np.array(base, order="C")
-    at = _addresses(shape, strides, offset)
-    out.reshape(-1)[at.reshape(-1)] = np.reshape(new, -1)  # the last one wins
+    flat = out.reshape(-1)
+    if 0 in shape:
+        return out
+    if is_injective(shape, strides):
+        _view(flat, shape, strides, offset, writeable=True)[...] = new
+    else:
+        at = _addresses(shape, strides, offset)
+        flat[at.reshape(-1)] = np.reshape(new, -1)  # the last one wins
     return out
 
 
@@ -141,7 +133,7 @@ def _write_vjp(b, op, g):
     to_new = b.strided(g, **spec)
     if not is_injective(spec["shape"], spec["strides"]):
         # where several positions address one element only the last written one counts
-        order = b.reshape(_arange(b, new.type.numel, 1), new.shape)
+        order = b.reshape(_count(b, new.type.numel), new.shape)
         winners = b.write(b.full(0, dtypes.i64, base.shape), order, **spec)
         won = b.eq(b.strided(winners, **spec), order)
         to_new = b.select(won, to_new, b.zeros_like(to_new))

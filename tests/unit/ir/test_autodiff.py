@@ -191,6 +191,9 @@ def test_source_lines_reach_the_gradient():
     y = b.tanh(x)
     f = b.func("f", [x], [y])
     assert {op.loc for op in grad_func(f, [0]).ops} == {"model.py:7"}
+    b.loc = "step.py:3"
+    grad(b, [y], [tensor(2)], [x])
+    assert b.loc == "step.py:3"
 
 
 def test_gradient_is_shared_not_recomputed():
@@ -217,6 +220,16 @@ def test_edges_of_pow():
     np.testing.assert_array_equal(gx, [0, 0, 12, 1, 0])
     np.testing.assert_array_equal(gy[[0, 1, 3]], [0, 0, 0])
     np.testing.assert_allclose(gy[4], np.log(3))
+
+
+def test_overlapping_view_of_symbolic_sizes():
+    from tracec_ir import dims
+
+    n = dims.symbol("n", 4)
+    spec = {"shape": (n, 2), "strides": (1, 1), "offset": 0}
+    f = function([tensor(n + 1)], lambda b, x: b.strided(x, **spec))
+    (g,) = interp.run(grad_func(f, [0]), np.zeros(7), np.ones((6, 2)))
+    np.testing.assert_array_equal(g, [1, 2, 2, 2, 2, 2, 1])
 
 
 def test_symbolic_sizes():
