@@ -18,141 +18,34 @@ type (i64 if there is none); constants of vector types are splats.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import re
-import struct
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-FLOAT_BITS = {"half": 16, "bfloat": 16, "float": 32, "double": 64}
-_VECTOR = re.compile(r"<(\d+) x (.+)>")
-_SUFFIX = {"half": "f16", "bfloat": "bf16", "float": "f32", "double": "f64", "ptr": "p0"}
+from .control import Flow, Loop
+from .values import (
+    FLOAT_BITS,
+    NULL,
+    Operand,
+    Value,
+    bits_of,
+    bytes_of,
+    constant,
+    element_of,
+    is_float,
+    lanes_of,
+    poison,
+    scalar_text,
+    suffix_of,
+    vector_constant,
+    vector_type,
+    with_element,
+    zero,
+)
 
-
-class Value(str):
-    """Text of an operand together with its LLVM type."""
-
-    __slots__ = ("type",)
-    type: str
-
-    def __new__(cls, text: str, type: str) -> Value:
-        self = str.__new__(cls, text)
-        self.type = type
-        return self
-
-    def __repr__(self) -> str:
-        return f"{self.type} {str(self)}"
-
-
-Operand = Value | int | float
-
-
-# ---- types ---------------------------------------------------------------------------------
-
-def vector_type(element_type: str, lanes: int) -> str:
-    """The type of `lanes` elements; one lane is the scalar itself."""
-    return element_type if lanes == 1 else f"<{lanes} x {element_type}>"
-
-
-def lanes_of(type: str) -> int:
-    """Number of lanes of a vector type, 1 for a scalar."""
-    match = _VECTOR.fullmatch(type)
-    return int(match[1]) if match else 1
-
-
-def element_of(type: str) -> str:
-    """Element type of a vector type, the type itself for a scalar."""
-    match = _VECTOR.fullmatch(type)
-    return match[2] if match else type
-
-
-def is_float(type: str) -> bool:
-    """Whether the type is a floating-point scalar or vector."""
-    return element_of(type) in FLOAT_BITS
-
-
-def bits_of(type: str) -> int:
-    """Width of one element in bits; a pointer has 64."""
-    element = element_of(type)
-    if element in FLOAT_BITS:
-        return FLOAT_BITS[element]
-    return 64 if element == "ptr" else int(element[1:])
-
-
-def bytes_of(type: str) -> int:
-    """Bytes one element occupies in memory."""
-    return max(1, bits_of(type) // 8)
-
-
-def with_element(type: str, element_type: str) -> str:
-    """The type with the same lanes and another element type."""
-    return vector_type(element_type, lanes_of(type))
-
-
-def suffix_of(type: str) -> str:
-    """How intrinsic names spell the type: f32, v8i64, p0."""
-    lanes, element = lanes_of(type), element_of(type)
-    return ("" if lanes == 1 else f"v{lanes}") + _SUFFIX.get(element, element)
-
-
-# ---- constants -----------------------------------------------------------------------------
-
-def _scalar_text(type: str, number: float) -> str:
-    if type == "i1":
-        return "true" if number else "false"
-    if type == "ptr":
-        if number:
-            raise ValueError("the only pointer constant is null")
-        return "null"
-    if type not in FLOAT_BITS:
-        value, width = int(number), bits_of(type)
-        if value != number:
-            raise ValueError(f"{number!r} is no {type}")
-        if not -(1 << (width - 1)) <= value < 1 << width:
-            raise ValueError(f"{value} does not fit {type}")
-        return str(value)
-    if type == "half":
-        return f"0xH{struct.unpack('<H', struct.pack('<e', number))[0]:04X}"
-    if type == "bfloat":
-        bits = struct.unpack("<I", struct.pack("<f", number))[0]
-        if number == number:                                  # round to nearest even
-            bits += 0x7FFF + ((bits >> 16) & 1)
-        return f"0xR{bits >> 16:04X}"
-    if type == "float":
-        try:
-            number = struct.unpack("<f", struct.pack("<f", number))[0]
-        except OverflowError:
-            number = float("inf") if number > 0 else float("-inf")
-    return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
-
-
-def constant(type: str, number: float) -> Value:
-    """A constant; of a vector type, every lane is `number`."""
-    lanes, element = lanes_of(type), element_of(type)
-    text = _scalar_text(element, number)
-    return Value(text if lanes == 1 else f"splat ({element} {text})", type)
-
-
-def vector_constant(element_type: str, numbers: Sequence[float]) -> Value:
-    """A vector constant with these lanes."""
-    if len(numbers) == 1:
-        return constant(element_type, numbers[0])
-    inner = ", ".join(f"{element_type} {_scalar_text(element_type, n)}" for n in numbers)
-    return Value(f"<{inner}>", vector_type(element_type, len(numbers)))
-
-
-def zero(type: str) -> Value:
-    """All bits zero, of any type."""
-    return Value("zeroinitializer" if lanes_of(type) > 1 else _scalar_text(type, 0), type)
-
-
-def poison(type: str) -> Value:
-    """A value nobody reads."""
-    return Value("poison", type)
-
-
-NULL = Value("null", "ptr")
+__all__ = [
+    "FLOAT_BITS", "Function", "Loop", "Module", "NULL", "Operand", "Value", "bits_of", "bytes_of",
+    "constant", "element_of", "is_float", "lanes_of", "poison", "suffix_of", "vector_constant",
+    "vector_type", "with_element", "zero",
+]
 
 
 class Module:
@@ -196,7 +89,7 @@ class Module:
     def table(self, name: str, element_type: str, numbers: Sequence[float], *,
               align: int = 64) -> Value:
         """A constant array."""
-        inner = ", ".join(f"{element_type} {_scalar_text(element_type, n)}" for n in numbers)
+        inner = ", ".join(f"{element_type} {scalar_text(element_type, n)}" for n in numbers)
         return self.add_global(name, f"[{len(numbers)} x {element_type}]", f"[{inner}]",
                                constant=True, align=align)
 
@@ -224,39 +117,13 @@ class Module:
         return "\n".join(parts) + "\n"
 
 
-class _Block:
-    __slots__ = ("label", "lines", "phis")
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self.phis: list[str] = []
-        self.lines: list[str] = []
-
-
-class Loop:
-    """An open loop: `index`, `carried` values, and after the loop their `results`."""
-
-    __slots__ = ("_next", "carried", "index", "results")
-
-    def __init__(self, index: Value, carried: list[Value]) -> None:
-        self.index = index
-        self.carried = carried
-        self.results: list[Value] = []
-        self._next: list[Operand] = list(carried)
-
-    def next(self, *values: Operand) -> None:
-        """Values of the carried variables for the next turn."""
-        if len(values) != len(self.carried):
-            raise ValueError(f"loop carries {len(self.carried)} values, got {len(values)}")
-        self._next = list(values)
-
-
-class Function:
+class Function(Flow):
     """One function under construction; methods append instructions to the current block."""
 
     def __init__(self, module: Module, name: str, parameters: Sequence[tuple[str, str]],
                  result: str, internal: bool, attributes: str,
                  parameter_attributes: dict[str, str]) -> None:
+        super().__init__()
         self.module = module
         self.name = name
         self.result = result
@@ -266,12 +133,7 @@ class Function:
                            for n, t in parameters)
         self._head = (f"define {'internal ' if internal else ''}{result} @{name}({listed}) "
                       f"{attributes} {{")
-        self._numbers = itertools.count()
-        self._entry = _Block("entry")
-        self._blocks = [self._entry]
-        self._block = self._entry
         self._allocas: list[str] = []
-        self._open: dict[Value, _Block] = {}
 
     def __str__(self) -> str:
         out = [self._head]
@@ -288,32 +150,6 @@ class Function:
     def address(self) -> Value:
         """The function as a pointer."""
         return Value(f"@{self.name}", "ptr")
-
-    # ---- instructions ----------------------------------------------------------------------
-
-    def value(self, instruction: str, type: str) -> Value:
-        """Append an instruction written by hand and return its result."""
-        made = Value(f"%v{next(self._numbers)}", type)
-        self._block.lines.append(f"  {made} = {instruction}")
-        return made
-
-    def do(self, instruction: str) -> None:
-        """Append an instruction without a result."""
-        self._block.lines.append("  " + instruction)
-
-    def comment(self, text: str) -> None:
-        """A comment line in the text."""
-        self._block.lines.append("  ; " + text)
-
-    @staticmethod
-    def operand(x: Operand, type: str = "i64") -> Value:
-        """`x` itself, or the constant of `type` it stands for."""
-        return x if isinstance(x, Value) else constant(type, x)
-
-    @classmethod
-    def _pair(cls, a: Operand, b: Operand) -> tuple[Value, Value]:
-        type = a.type if isinstance(a, Value) else b.type if isinstance(b, Value) else "i64"
-        return cls.operand(a, type), cls.operand(b, type)
 
     def _binary(self, name: str, a: Operand, b: Operand) -> Value:
         x, y = self._pair(a, b)
@@ -371,11 +207,6 @@ class Function:
         """a / b rounded up, unsigned."""
         b_less_one = self.sub(b, 1) if isinstance(b, Value) else int(b) - 1
         return self.udiv(self.add(a, b_less_one), b)
-
-    def icmp(self, predicate: str, a: Operand, b: Operand) -> Value:
-        """Integer or pointer comparison: eq ne slt sle sgt sge ult ule ugt uge."""
-        x, y = self._pair(a, b)
-        return self.value(f"icmp {predicate} {x.type} {x}, {y}", with_element(x.type, "i1"))
 
     def umin(self, a: Operand, b: Operand) -> Value:
         return self.intrinsic("umin", a, b)
@@ -648,149 +479,3 @@ class Function:
     def unreachable(self) -> None:
         """Mark a point that is never reached."""
         self.do("unreachable")
-
-    # ---- control flow ----------------------------------------------------------------------
-
-    def new_block(self, name: str) -> str:
-        """A fresh label, for control flow written by hand."""
-        return f"{name}{next(self._numbers)}"
-
-    def start_block(self, label: str) -> None:
-        """Continue in a new block; the block before must have ended in a branch."""
-        self._block = _Block(label)
-        self._blocks.append(self._block)
-
-    @property
-    def label(self) -> str:
-        """Label of the current block."""
-        return self._block.label
-
-    def jump(self, label: str) -> None:
-        """Go to a block."""
-        self.do(f"br label %{label}")
-
-    def jump_if(self, condition: Value, yes: str, no: str) -> None:
-        """Go to one of two blocks."""
-        self.do(f"br i1 {condition}, label %{yes}, label %{no}")
-
-    def phi(self, type: str, incoming: Sequence[tuple[Operand, str]]) -> Value:
-        """A value that depends on which block control came from."""
-        made = Value(f"%v{next(self._numbers)}", type)
-        listed = ", ".join(f"[ {self.operand(x, type)}, %{label} ]" for x, label in incoming)
-        self._block.phis.append(f"  {made} = phi {type} {listed}")
-        return made
-
-    def open_phi(self, type: str) -> Value:
-        """A phi of the current block whose sources are not known yet; see `close_phi`."""
-        made = Value(f"%v{next(self._numbers)}", type)
-        self._open[made] = self._block
-        return made
-
-    def close_phi(self, phi: Value, incoming: Sequence[tuple[Operand, str]]) -> None:
-        """Say where an open phi's values come from."""
-        listed = ", ".join(f"[ {self.operand(x, phi.type)}, %{label} ]" for x, label in incoming)
-        self._open.pop(phi).phis.append(f"  {phi} = phi {phi.type} {listed}")
-
-    @contextlib.contextmanager
-    def loop(self, low: Operand, high: Operand, step: Operand = 1,
-             carry: Sequence[Value] = (), *, guard: bool = True) -> Iterator[Loop]:
-        """for index in range(low, high, step) on signed i64, step > 0.
-
-        `carry` are the initial values of carried variables; `loop.next(...)` sets what they become;
-        after the loop `loop.results` holds them.  guard=False promises at least one turn.
-        """
-        first, last = self.operand(low), self.operand(high)
-        head, latch, done = (self.new_block(n) for n in ("head", "latch", "done"))
-        before = self.label
-        if guard:
-            self.jump_if(self.icmp("slt", first, last), head, done)
-        else:
-            self.jump(head)
-        self.start_block(head)
-        head_block = self._block
-        index = Value(f"%i{next(self._numbers)}", "i64")
-        carried = [Value(f"%c{next(self._numbers)}", c.type) for c in carry]
-        loop = Loop(index, carried)
-        yield loop
-        self.jump(latch)
-        self.start_block(latch)
-        following = [self.operand(n, c.type) for n, c in zip(loop._next, carried, strict=True)]
-        new_index = self.value(f"add nsw i64 {index}, {self.operand(step)}", "i64")
-        head_block.phis.append(
-            f"  {index} = phi i64 [ {first}, %{before} ], [ {new_index}, %{latch} ]")
-        head_block.phis += [
-            f"  {c} = phi {c.type} [ {start}, %{before} ], [ {after}, %{latch} ]"
-            for c, start, after in zip(carried, carry, following, strict=True)]
-        self.jump_if(self.icmp("slt", new_index, last), head, done)
-        self.start_block(done)
-        for start, after in zip(carry, following, strict=True):
-            edges: list[tuple[Operand, str]] = [(after, latch)]
-            if guard:
-                edges.append((start, before))
-            loop.results.append(self.phi(start.type, edges))
-
-    def while_loop(self, carry: Sequence[Value],
-                   condition: Callable[..., Value],
-                   body: Callable[..., Sequence[Operand]]) -> list[Value]:
-        """while condition(*carried): carried = body(*carried); returns the last values."""
-        head, turn, done = (self.new_block(n) for n in ("while", "turn", "end"))
-        before = self.label
-        self.jump(head)
-        self.start_block(head)
-        head_block = self._block
-        carried = [Value(f"%c{next(self._numbers)}", c.type) for c in carry]
-        self.jump_if(condition(*carried), turn, done)
-        self.start_block(turn)
-        after = [self.operand(n, c.type) for n, c in zip(body(*carried), carried, strict=True)]
-        head_block.phis += [
-            f"  {c} = phi {c.type} [ {start}, %{before} ], [ {n}, %{self.label} ]"
-            for c, start, n in zip(carried, carry, after, strict=True)]
-        self.jump(head)
-        self.start_block(done)
-        return carried
-
-    @contextlib.contextmanager
-    def when(self, condition: Value) -> Iterator[None]:
-        """A body that runs only if the condition holds."""
-        then, done = self.new_block("then"), self.new_block("fi")
-        self.jump_if(condition, then, done)
-        self.start_block(then)
-        yield
-        self.jump(done)
-        self.start_block(done)
-
-    def branch(self, condition: Value, then: Callable[[], Any],
-               other: Callable[[], Any]) -> list[Value]:
-        """if/else; each side may return a list of values, merged by phis."""
-        yes, no, done = (self.new_block(n) for n in ("then", "else", "fi"))
-        self.jump_if(condition, yes, no)
-        ends = []
-        for label, emit in ((yes, then), (no, other)):
-            self.start_block(label)
-            values = emit()
-            values = values if isinstance(values, list) else []
-            ends.append((values, self.label))
-            self.jump(done)
-        self.start_block(done)
-        (left, left_label), (right, right_label) = ends
-        return [self.phi((a if isinstance(a, Value) else b).type,
-                         [(a, left_label), (b, right_label)])
-                for a, b in zip(left, right, strict=True)]
-
-    def switch(self, value: Value, cases: dict[int, Callable[[], Any]],
-               default: Callable[[], Any] | None = None) -> None:
-        """Run the case equal to the value, else `default` (nothing if None)."""
-        done = self.new_block("fi")
-        labels = {number: self.new_block("case") for number in cases}
-        other = self.new_block("default") if default else done
-        listed = " ".join(f"{value.type} {n}, label %{label}" for n, label in labels.items())
-        self.do(f"switch {value.type} {value}, label %{other} [ {listed} ]")
-        for number, emit in cases.items():
-            self.start_block(labels[number])
-            emit()
-            self.jump(done)
-        if default:
-            self.start_block(other)
-            default()
-            self.jump(done)
-        self.start_block(done)
