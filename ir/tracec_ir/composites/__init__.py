@@ -4,6 +4,7 @@ from . import (  # noqa: F401
     activation,
     attention,
     conv,
+    create,
     elementwise,
     embedding,
     index,

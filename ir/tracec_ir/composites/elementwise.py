@@ -353,9 +353,15 @@ def fill(b, x, value):
 
 
 @composite()
-def copy(b, x):
+def clone(b, x):
     """A fresh tensor with the elements of x."""
     return x
+
+
+@composite()
+def full(b, value, *, shape, dtype):
+    """A tensor of one value."""
+    return b.broadcast_to(b.cast(value, dtype), tuple(shape))
 
 
 @composite()

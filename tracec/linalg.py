@@ -1,0 +1,7 @@
+"""PyTorch's ``torch.linalg``: products, norms and factorisations of matrices."""
+
+from __future__ import annotations
+
+from . import ops
+
+ops.face.install(globals(), "linalg")

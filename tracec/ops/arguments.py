@@ -1,0 +1,84 @@
+"""Cheap argument handling that the functions of `tracec.ops` share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..tensor import Tensor, _operand
+
+
+def dims(dim: Any) -> Any:
+    """A dimension argument as something hashable: None, an int or a tuple of ints."""
+    c = dim.__class__
+    if c is int or dim is None or c is tuple:
+        return dim
+    if isinstance(dim, (list, tuple)):
+        return tuple(int(d) for d in dim)
+    return int(dim)
+
+
+def several(value: Any, n: int) -> tuple[int, ...]:
+    """An int or a sequence of n of them (or one) as n ints."""
+    c = value.__class__
+    if c is int:
+        return (value,) * n
+    if isinstance(value, (tuple, list)):
+        if len(value) == n:
+            return tuple(int(v) for v in value)
+        if len(value) == 1:
+            return (int(value[0]),) * n
+        raise RuntimeError(f"expected {n} sizes, but got {len(value)}")
+    return (int(value),) * n
+
+
+def number(x: Any) -> Any:
+    """A tensor or Python number as an operand; NumPy's and 0-d foreign numbers become Python's."""
+    c = x.__class__
+    if c is float or c is int or isinstance(x, Tensor):
+        return x
+    out = _operand(x)
+    if out is NotImplemented:
+        raise TypeError(f"expected a Tensor or a number, but got {type(x).__name__}")
+    return out
+
+
+def plain(x: Any) -> Any:
+    """A number that shapes the program (a static attribute): tensors give their value."""
+    return x.item() if isinstance(x, Tensor) else x
+
+
+def given(out: Tensor | None, result: Tensor) -> Tensor:
+    """The result, written into `out` if there is one."""
+    if out is None:
+        return result
+    from ..record import assign
+
+    if tuple(out.shape) != tuple(result.shape) and out.numel() == 0:
+        out._st, out._spec = result._st, result._spec
+        return out
+    return assign(out, result)
+
+
+def need_tensor(x: Any, name: str, position: str = "input") -> None:
+    """Raises TypeError unless x is a Tensor."""
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"{name}(): argument '{position}' (position 1) must be Tensor, not {type(x).__name__}"
+        )
+
+
+def stack_of(tensors: Any, name: str) -> tuple[Tensor, ...]:
+    """A sequence of tensors as a tuple."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
+        )
+    out = tuple(tensors)
+    if not out:
+        raise RuntimeError(f"{name}(): expected a non-empty list of Tensors")
+    for i, t in enumerate(out):
+        if not isinstance(t, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}"
+            )
+    return out

@@ -1,0 +1,190 @@
+"""Conversions of dtype, copying and filling in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracec_ir import dtypes
+from tracec_ir.dtypes import DType
+
+from ..device import Device, resolve
+from ..record import apply, assign
+from ..tensor import Tensor
+from .face import add as list_as
+from .face import face
+
+_METHODS = {
+    "float": dtypes.f32, "double": dtypes.f64, "half": dtypes.f16, "bfloat16": dtypes.bf16,
+    "int": dtypes.i32, "long": dtypes.i64, "short": dtypes.i16, "char": dtypes.i8, "byte": dtypes.u8,
+    "bool": dtypes.b1, "cfloat": dtypes.c64, "cdouble": dtypes.c128,
+}  # fmt: skip
+
+
+def converted(x: Tensor, dtype: DType) -> Tensor:
+    """x in a dtype; x itself if it has that already."""
+    return x if x._spec.dtype is dtype else apply("cast", (x,), (("dtype", dtype),))
+
+
+def _conversion(name: str, dtype: DType) -> None:
+    def method(self: Tensor, memory_format: Any = None) -> Tensor:
+        return self if self._spec.dtype is dtype else apply("cast", (self,), (("dtype", dtype),))
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"The tensor as {dtype.name}."
+    list_as(method, "method", name)
+
+
+for _name, _dtype in _METHODS.items():
+    _conversion(_name, _dtype)
+
+
+@face("method")
+def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The tensor in another dtype or on another device: to(dtype), to(device, dtype), to(other)."""
+    dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
+    copy = kwargs.pop("copy", False)
+    kwargs.pop("non_blocking", None)
+    kwargs.pop("memory_format", None)
+    if "other" in kwargs:
+        args = (kwargs.pop("other"), *args)
+    if kwargs:
+        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    for i, arg in enumerate(args):
+        if isinstance(arg, DType):
+            dtype = arg
+        elif isinstance(arg, Tensor):
+            dtype, device = arg.dtype, arg.device
+        elif isinstance(arg, bool):
+            copy = copy or (arg and i >= len(args) - 1 and i >= 2)
+        elif isinstance(arg, (str, Device, int)):
+            device = arg
+        elif arg is not None:
+            raise TypeError(
+                f"to() received an invalid combination of arguments - got ({type(arg).__name__})"
+            )
+    result = self if dtype is None else converted(self, dtype)
+    if device is not None:
+        result = _on(result, resolve(device))
+    return result.clone() if copy and result is self else result
+
+
+def _on(x: Tensor, device: Device) -> Tensor:
+    if device.type == x.device.type:
+        return x
+    if device.type == "cuda":
+        raise AssertionError("Torch not compiled with CUDA enabled")
+    raise NotImplementedError(f"tensors on device '{device}'")
+
+
+@face("method")
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor on the CPU."""
+    return _on(self, resolve("cpu"))
+
+
+@face("method")
+def cuda(
+    self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+) -> Tensor:
+    """The tensor on the GPU."""
+    return _on(self, resolve("cuda" if device is None else device))
+
+
+@face("method")
+def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of the tensor's type, or the tensor in another dtype."""
+    if dtype is None:
+        return f"torch.{_LEGACY[self.dtype.code]}"
+    if isinstance(dtype, str):
+        code = next((c for c, n in _LEGACY.items() if dtype.endswith(n)), None)
+        if code is None:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = dtypes.by_code(code)
+    return converted(self, dtype)
+
+
+_LEGACY = {
+    "f32": "FloatTensor", "f64": "DoubleTensor", "f16": "HalfTensor", "bf16": "BFloat16Tensor",
+    "i64": "LongTensor", "i32": "IntTensor", "i16": "ShortTensor", "i8": "CharTensor",
+    "u8": "ByteTensor", "b1": "BoolTensor", "c64": "ComplexFloatTensor", "c128": "ComplexDoubleTensor",
+}  # fmt: skip
+
+
+@face("method")
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor in the dtype of another."""
+    return converted(self, other.dtype)
+
+
+@face("method")
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """The elements of src, broadcast, written into the tensor."""
+    return assign(self, src)
+
+
+@face("method")
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """One value written everywhere."""
+    if isinstance(value, Tensor) and value.dim():
+        raise RuntimeError(
+            f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions."
+        )
+    return assign(self, value)
+
+
+@face("method torch")
+def zero_(self: Tensor) -> Tensor:
+    """Zeros written everywhere."""
+    return assign(self, 0)
+
+
+@face("torch method")
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate; real tensors are their own."""
+    return input if input.dtype.kind != "c" else apply("conj", (input,))
+
+
+list_as(conj, "torch method", "conj_physical")
+
+
+@face("torch method")
+def resolve_conj(input: Tensor) -> Tensor:
+    """input itself: conjugation is never pending."""
+    return input
+
+
+@face("torch method")
+def resolve_neg(input: Tensor) -> Tensor:
+    """input itself: negation is never pending."""
+    return input
+
+
+@face("torch method")
+def real(input: Tensor) -> Tensor:
+    """The real part."""
+    return input if input.dtype.kind != "c" else apply("real", (input,))
+
+
+@face("torch method")
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part."""
+    if input.dtype.kind != "c":
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return apply("imag", (input,))
+
+
+@face("torch method")
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the only element is not zero."""
+    return bool(input)
+
+
+@face("torch")
+def result_type(tensor1: Any, tensor2: Any) -> DType:
+    """The dtype that arithmetic of the two has."""
+    from tracec_ir import promote
+
+    from ..infer import scalar_type
+
+    types = [t._spec.type if isinstance(t, Tensor) else scalar_type(t) for t in (tensor1, tensor2)]
+    return promote.result_type(types)

@@ -1,0 +1,217 @@
+"""Products of matrices and vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..record import apply, binary
+from ..tensor import Tensor
+from .arguments import given, plain
+from .face import add as list_as
+from .face import face
+
+
+@face()
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The matrix product."""
+    return given(out, binary("matmul", input, other))
+
+
+list_as(matmul, "linalg", "matmul")
+for _name, _op in (
+    ("mm", "mm"),
+    ("bmm", "bmm"),
+    ("mv", "mv"),
+    ("dot", "inner_dot"),
+    ("outer", "outer"),
+    ("inner", "inner"),
+    ("kron", "kron"),
+):
+
+    def _product(
+        input: Tensor, other: Tensor, *, out: Tensor | None = None, _op: str = _op
+    ) -> Tensor:
+        return given(out, binary(_op, input, other))
+
+    _product.__name__ = _product.__qualname__ = _name
+    _product.__doc__ = f"The op `{_op}`."
+    list_as(_product, "torch method", _name, ("ger",) if _name == "outer" else ())
+    globals()[_name] = _product
+
+
+@face()
+def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The dot product, the first operand conjugated."""
+    return given(out, binary("inner_dot", input, other))
+
+
+@face("functional")
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight.T + bias."""
+    if bias is None:
+        return apply("linear", (input, weight))
+    return apply("linear", (input, weight, bias))
+
+
+@face("functional")
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input1 @ weight @ input2 for each output feature, plus bias."""
+    return apply(
+        "bilinear", (input1, input2, weight) if bias is None else (input1, input2, weight, bias)
+    )
+
+
+def _added(name: str):
+    def fn(
+        input: Tensor,
+        a: Tensor,
+        b: Tensor,
+        *,
+        beta: Any = 1,
+        alpha: Any = 1,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        return given(
+            out, apply(name, (input, a, b), (("beta", plain(beta)), ("alpha", plain(alpha))))
+        )
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = "beta * input + alpha * a product."
+    list_as(fn, "torch method", name, (), True)
+    return fn
+
+
+addmm = _added("addmm")
+addmv = _added("addmv")
+addr = _added("addr")
+baddbmm = _added("baddbmm")
+addbmm = _added("addbmm")
+
+
+@face("torch")
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Sums of products written with a letter per dimension."""
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    if not isinstance(equation, str):
+        raise NotImplementedError("einsum with sublists")
+    if not operands:
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list"
+        )
+    return apply("einsum", tuple(operands), (("equation", equation),))
+
+
+@face("torch")
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
+    """The sum of products over the last dims of a and the first of b, or over paired lists."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.dim(), b.dim()):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        first, second = tuple(range(a.dim() - dims, a.dim())), tuple(range(dims))
+    else:
+        first, second = ((d,) if isinstance(d, int) else tuple(d) for d in dims)
+    return given(out, apply("tensordot", (a, b), (("dims_self", first), ("dims_other", second))))
+
+
+@face("torch")
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Tensor:
+    """The p-norm distances between the rows of x1 and those of x2."""
+    return apply("cdist", (x1, x2), (("p", float(p)),))
+
+
+@face()
+def cross(
+    input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """The cross product of 3-vectors."""
+    if dim is None:
+        dim = next((i for i, n in enumerate(input.shape) if n == 3), None)
+        if dim is None:
+            raise RuntimeError("no dimension of size 3 in input")
+    return given(out, apply("cross", (input, other), (("dim", dim),)))
+
+
+@face("linalg", name="cross")
+def _linalg_cross(
+    input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None
+) -> Tensor:
+    """The cross product of 3-vectors along `dim`."""
+    if input.dim() != other.dim():
+        raise RuntimeError(f"linalg.cross: inputs must have the same number of dimensions.")
+    return given(out, apply("cross", (input, other), (("dim", dim),)))
+
+
+@face("linalg")
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
+    """The dot products along a dimension."""
+    return given(out, (x * y).sum(dim))
+
+
+@face("linalg")
+def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
+    """A @ A @ ... n times."""
+    if n < 0:
+        raise NotImplementedError("matrix_power of a negative n: the inverse")
+    return given(out, apply("matrix_power", (A,), (("n", n),)))
+
+
+@face("linalg")
+def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """The product of matrices, associated so that it is cheap."""
+    parts = list(tensors)
+    if len(parts) < 2:
+        raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(parts)))
+    first_row, last_column = parts[0].dim() == 1, parts[-1].dim() == 1
+    if first_row:
+        parts[0] = parts[0].unsqueeze(0)
+    if last_column:
+        parts[-1] = parts[-1].unsqueeze(1)
+    result = _chain(
+        parts, 0, len(parts) - 1, _splits([p.shape[0] for p in parts] + [parts[-1].shape[1]])
+    )
+    if first_row:
+        result = result.squeeze(0)
+    return given(out, result.squeeze(-1) if last_column else result)
+
+
+def _splits(sizes: list[int]) -> dict[tuple[int, int], int]:
+    """Where to split each run of matrices for the fewest multiplications."""
+    n = len(sizes) - 1
+    cost = {(i, i): 0 for i in range(n)}
+    split = {}
+    for length in range(1, n):
+        for i in range(n - length):
+            j = i + length
+            best = min(
+                range(i, j),
+                key=lambda k: cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1],
+            )
+            split[i, j] = best
+            cost[i, j] = (
+                cost[i, best] + cost[best + 1, j] + sizes[i] * sizes[best + 1] * sizes[j + 1]
+            )
+    return split
+
+
+def _chain(parts: list, i: int, j: int, split: dict) -> Tensor:
+    if i == j:
+        return parts[i]
+    k = split[i, j]
+    return binary("matmul", _chain(parts, i, k, split), _chain(parts, k + 1, j, split))
+
+
+def _matmul_operator(self: Tensor, other: Any) -> Any:
+    return binary("matmul", self, other) if isinstance(other, Tensor) else NotImplemented
+
+
+def _rmatmul_operator(self: Tensor, other: Any) -> Any:
+    return binary("matmul", other, self) if isinstance(other, Tensor) else NotImplemented
+
+
+list_as(_matmul_operator, "method", "__matmul__")
+list_as(_rmatmul_operator, "method", "__rmatmul__")

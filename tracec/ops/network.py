@@ -1,0 +1,701 @@
+"""The operations of neural networks: activations, convolutions, pooling, normalisation, losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..record import apply, apply_multi, unary
+from ..tensor import Tensor
+from .arguments import dims, given, need_tensor, several
+from .face import add as list_as
+from .face import face
+
+
+# -- activations ------------------------------------------------------------------------------------
+def _activation(name: str, on: str, inplace: bool = False):
+    def fn(input: Tensor) -> Tensor:
+        if not isinstance(input, Tensor):
+            need_tensor(input, name)
+        return unary(name, input)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"The activation `{name}`."
+    list_as(fn, on, name, (), inplace)
+    return fn
+
+
+relu = _activation("relu", "torch method", True)
+selu = _activation("selu", "torch", True)
+relu6 = _activation("relu6", "functional")
+silu = _activation("silu", "functional", True)
+mish = _activation("mish", "functional", True)
+hardsigmoid = _activation("hardsigmoid", "functional", True)
+hardswish = _activation("hardswish", "functional", True)
+logsigmoid = _activation("logsigmoid", "functional")
+softsign = _activation("softsign", "functional")
+tanhshrink = _activation("tanhshrink", "functional")
+
+
+@face("functional")
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """x times the probability that a standard normal variable is below x."""
+    if approximate == "none":
+        return unary("gelu", input)
+    return apply("gelu", (input,), (("approximate", approximate),))
+
+
+@face("functional", inplace=True)
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """x where positive, a fraction of it elsewhere."""
+    return apply("leaky_relu", (input,), (("negative_slope", negative_slope),))
+
+
+@face("functional", inplace=True)
+def elu(input: Tensor, alpha: float = 1.0, scale: float = 1, input_scale: float = 1) -> Tensor:
+    """x where positive, alpha * expm1(x) elsewhere."""
+    return apply(
+        "elu", (input,), (("alpha", alpha), ("scale", scale), ("input_scale", input_scale))
+    )
+
+
+@face("torch", inplace=True)
+def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where positive, alpha * expm1(x / alpha) elsewhere."""
+    return apply("celu", (input,), (("alpha", alpha),))
+
+
+@face("functional", inplace=True)
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x limited to a range."""
+    return apply("hardtanh", (input,), (("min_val", min_val), ("max_val", max_val)))
+
+
+@face("torch", inplace=True)
+def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
+    """x where above the threshold, a value elsewhere."""
+    return apply("threshold", (input,), (("threshold", threshold), ("value", value)))
+
+
+@face("functional")
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta * x)) / beta."""
+    return apply("softplus", (input,), (("beta", beta), ("threshold", threshold)))
+
+
+@face("functional method torch")
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x outside [-lambd, lambd], 0 inside."""
+    return apply("hardshrink", (input,), (("lambd", lambd),))
+
+
+@face("functional")
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0."""
+    return apply("softshrink", (input,), (("lambd", lambd),))
+
+
+@face("functional method torch")
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where positive, a learned fraction of it elsewhere."""
+    return apply("prelu", (input, weight))
+
+
+@face("functional")
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half along `dim` gated by the second."""
+    return apply("glu", (input,), (("dim", dim),))
+
+
+def _softmax_like(name: str, on: str):
+    def fn(input: Tensor, dim: int, dtype: Any = None, *, out: Tensor | None = None) -> Tensor:
+        r = apply(name, (input,), (("dim", dim), ("dtype", dtype)))
+        return r if out is None else given(out, r)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"The {name} along a dimension."
+    list_as(fn, on, name)
+    return fn
+
+
+softmax = _softmax_like("softmax", "torch method special")
+log_softmax = _softmax_like("log_softmax", "torch method special")
+
+
+# -- convolutions -----------------------------------------------------------------------------------
+def _convolution(n: int):
+    name = f"conv{n}d"
+
+    def fn(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        attrs = (
+            ("stride", several(stride, n)),
+            ("padding", padding if padding.__class__ is str else several(padding, n)),
+            ("dilation", several(dilation, n)),
+            ("groups", groups),
+        )
+        return apply(name, (input, weight) if bias is None else (input, weight, bias), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"A convolution over {n} spatial dimensions."
+    list_as(fn, "torch functional", name)
+    return fn
+
+
+def _transposed_convolution(n: int):
+    name = f"conv_transpose{n}d"
+
+    def fn(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Tensor:
+        attrs = (
+            ("stride", several(stride, n)),
+            ("padding", several(padding, n)),
+            ("output_padding", several(output_padding, n)),
+            ("groups", groups),
+            ("dilation", several(dilation, n)),
+        )
+        return apply(name, (input, weight) if bias is None else (input, weight, bias), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"A transposed convolution over {n} spatial dimensions."
+    list_as(fn, "torch functional", name)
+    return fn
+
+
+conv1d, conv2d, conv3d = map(_convolution, (1, 2, 3))
+conv_transpose1d, conv_transpose2d, conv_transpose3d = map(_transposed_convolution, (1, 2, 3))
+
+
+@face("functional")
+def im2col(input: Tensor, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Tensor:
+    """The sliding patches of images as columns."""
+    attrs = tuple(
+        (k, several(v, 2))
+        for k, v in (
+            ("kernel_size", kernel_size),
+            ("dilation", dilation),
+            ("padding", padding),
+            ("stride", stride),
+        )
+    )
+    return apply("im2col", (input,), attrs)
+
+
+@face("functional")
+def col2im(
+    input: Tensor, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> Tensor:
+    """Images that sum up columns of patches."""
+    given_sizes = (
+        ("output_size", output_size),
+        ("kernel_size", kernel_size),
+        ("dilation", dilation),
+        ("padding", padding),
+        ("stride", stride),
+    )
+    return apply("col2im", (input,), tuple((k, several(v, 2)) for k, v in given_sizes))
+
+
+# -- pooling ----------------------------------------------------------------------------------------
+def _max_pool(n: int, with_indices: bool):
+    name = f"max_pool{n}d" + ("_with_indices" if with_indices else "")
+
+    def fn(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+    ) -> Any:
+        kernel = several(kernel_size, n)
+        attrs = (
+            ("kernel_size", kernel),
+            ("stride", kernel if stride is None or stride == [] else several(stride, n)),
+            ("padding", several(padding, n)),
+            ("dilation", several(dilation, n)),
+            ("ceil_mode", ceil_mode),
+        )
+        return apply(name, (input,), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"Maxima of windows over {n} spatial dimensions."
+    list_as(fn, "torch", name)
+    return fn
+
+
+def _avg_pool(n: int):
+    name = f"avg_pool{n}d"
+
+    def fn(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> Tensor:
+        kernel = several(kernel_size, n)
+        attrs = (
+            ("kernel_size", kernel),
+            (
+                "stride",
+                kernel if stride is None or stride == [] or stride == () else several(stride, n),
+            ),
+            ("padding", several(padding, n)),
+            ("ceil_mode", ceil_mode),
+            ("count_include_pad", count_include_pad),
+            ("divisor_override", divisor_override),
+        )
+        return apply(name, (input,), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"Means of windows over {n} spatial dimensions."
+    list_as(fn, "functional torch" if n == 1 else "functional", name)
+    return fn
+
+
+def _adaptive(name: str, n: int):
+    def fn(input: Tensor, output_size: Any) -> Any:
+        size = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * n
+        return apply(name, (input,), (("output_size", size if len(size) == n else size * n),))
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"Pooling of {n} spatial dimensions to a given size."
+    list_as(fn, "torch", name)
+    return fn
+
+
+max_pool1d, max_pool2d, max_pool3d = (_max_pool(n, False) for n in (1, 2, 3))
+max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = (
+    _max_pool(n, True) for n in (1, 2, 3)
+)
+avg_pool1d, avg_pool2d, avg_pool3d = map(_avg_pool, (1, 2, 3))
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (
+    _adaptive(f"adaptive_avg_pool{n}d", n) for n in (1, 2, 3)
+)
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = (
+    _adaptive(f"adaptive_max_pool{n}d", n) for n in (1, 2, 3)
+)
+
+
+# -- normalisation ----------------------------------------------------------------------------------
+@face("torch")
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-05,
+    cudnn_enable: bool = True,
+) -> Tensor:
+    """input brought to mean 0 and variance 1 over its last dimensions, scaled and shifted."""
+    c = normalized_shape.__class__
+    shape = (
+        normalized_shape
+        if c is tuple
+        else (normalized_shape,)
+        if c is int
+        else tuple(normalized_shape)
+    )
+    attrs = (("normalized_shape", shape), ("eps", eps))
+    if weight is None:
+        y = apply("layer_norm", (input,), attrs)
+        return y if bias is None else y + bias
+    return apply("layer_norm", (input, weight) if bias is None else (input, weight, bias), attrs)
+
+
+@face("torch")
+def native_layer_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, ...]:
+    """layer_norm with the statistics it used."""
+    attrs = (("normalized_shape", tuple(normalized_shape)), ("eps", eps))
+    if weight is None and bias is not None:
+        y, *rest = apply_multi("native_layer_norm", (input,), attrs)
+        return (y + bias, *rest)
+    return apply_multi(
+        "native_layer_norm", tuple(t for t in (input, weight, bias) if t is not None), attrs
+    )
+
+
+@face("torch functional")
+def rms_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """input divided by its root mean square over its last dimensions, scaled."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    attrs = (("normalized_shape", shape), ("eps", eps))
+    return apply("rms_norm", (input,) if weight is None else (input, weight), attrs)
+
+
+@face("torch")
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-05,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """input normalised within groups of channels, scaled and shifted."""
+    attrs = (("num_groups", num_groups), ("eps", eps))
+    if weight is None and bias is not None:
+        y = apply("group_norm", (input,), attrs)
+        return y + bias.view(-1, *[1] * (input.dim() - 2))
+    return apply("group_norm", tuple(t for t in (input, weight, bias) if t is not None), attrs)
+
+
+@face("torch")
+def native_group_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    N: int,
+    C: int,
+    HxW: int,
+    group: int,
+    eps: float,
+) -> tuple[Tensor, ...]:
+    """group_norm with the statistics it used."""
+    attrs = (("num_groups", group), ("eps", eps))
+    if weight is None and bias is not None:
+        y, *rest = apply_multi("native_group_norm", (input,), attrs)
+        return (y + bias.view(-1, *[1] * (input.dim() - 2)), *rest)
+    return apply_multi(
+        "native_group_norm", tuple(t for t in (input, weight, bias) if t is not None), attrs
+    )
+
+
+@face("torch")
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """input normalised per channel; in training its own statistics are used, and recorded."""
+    return _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
+
+
+@face("torch")
+def native_batch_norm(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
+    running_var: Tensor | None, training: bool, momentum: float, eps: float,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """batch_norm with the statistics it used."""
+    y = _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
+    if not training:
+        from ..creation import empty
+
+        return y, empty((0,), dtype=input.dtype), empty((0,), dtype=input.dtype)
+    over = tuple(i for i in range(input.dim()) if i != 1)
+    mean = input.mean(over)
+    scale = (input.var(over, correction=0) + eps).rsqrt()
+    return y, mean, scale
+
+
+def _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps) -> tuple:
+    if not training:
+        if running_mean is None or running_var is None:
+            raise RuntimeError(
+                "Expected running_mean and running_var to be defined when training=False"
+            )
+        operands = (input, running_mean, running_var)
+        if weight is not None:
+            operands += (weight,) if bias is None else (weight, bias)
+        y = apply("batch_norm_eval", operands, (("eps", eps),))
+        return (y if weight is not None or bias is None else y + _channels(bias, input),)
+    affine = weight is not None and bias is not None
+    operands = (input, weight, bias) if affine else (input,)
+    tracked = running_mean is not None and running_var is not None
+    if tracked:
+        operands += (running_mean, running_var, 0.1 if momentum is None else float(momentum))
+    out = apply_multi("batch_norm_train", operands, (("affine", affine), ("eps", eps)))
+    y = out[0]
+    if tracked:
+        from ..autograd.mode import no_grad
+        from ..record import assign
+
+        with no_grad():
+            assign(running_mean, out[1])
+            assign(running_var, out[2])
+    if not affine:
+        if weight is not None:
+            y = y * _channels(weight, input)
+        if bias is not None:
+            y = y + _channels(bias, input)
+    return (y,)
+
+
+def _channels(v: Tensor, input: Tensor) -> Tensor:
+    return v.view(-1, *[1] * (input.dim() - 2))
+
+
+@face("functional")
+def normalize(
+    input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
+) -> Tensor:
+    """input divided by its norm along `dim`."""
+    return given(
+        out, apply("normalize", (input,), (("p", float(p)), ("dim", dims(dim)), ("eps", eps)))
+    )
+
+
+@face("functional")
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """input divided by a power of the mean square over neighbouring channels."""
+    return apply(
+        "local_response_norm",
+        (input,),
+        (("size", size), ("alpha", alpha), ("beta", beta), ("k", k)),
+    )
+
+
+# -- losses -----------------------------------------------------------------------------------------
+def _pair_loss(name: str):
+    def fn(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+        return apply(name, (input, target), (("reduction", reduction),))
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"The loss `{name}`."
+    list_as(fn, "functional", name)
+    return fn
+
+
+mse_loss = _pair_loss("mse_loss")
+l1_loss = _pair_loss("l1_loss")
+
+
+@face("functional")
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0
+) -> Tensor:
+    """Squared near zero, absolute further out."""
+    return apply("smooth_l1_loss", (input, target), (("reduction", reduction), ("beta", beta)))
+
+
+@face("functional")
+def huber_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", delta: float = 1.0
+) -> Tensor:
+    """Squared near zero, linear with slope delta further out."""
+    return apply("huber_loss", (input, target), (("reduction", reduction), ("delta", delta)))
+
+
+@face("functional")
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross-entropy of scores with class indices or probabilities."""
+    operands = (input, target) if weight is None else (input, target, weight)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if target.dtype.kind == "f" and tuple(target.shape) == tuple(input.shape):
+        attrs = (("reduction", reduction), ("label_smoothing", label_smoothing))
+        return apply("cross_entropy_prob", operands, attrs)
+    attrs = (("ignore_index", ignore_index), ("reduction", reduction))
+    if label_smoothing:
+        return apply(
+            "cross_entropy_smooth", operands, (*attrs, ("label_smoothing", label_smoothing))
+        )
+    return apply("cross_entropy", operands, attrs)
+
+
+@face("functional")
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability at the target class."""
+    operands = (input, target) if weight is None else (input, target, weight)
+    return apply("nll_loss", operands, (("ignore_index", ignore_index), ("reduction", reduction)))
+
+
+@face("functional")
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """Binary cross-entropy of probabilities."""
+    operands = (input, target) if weight is None else (input, target, weight)
+    return apply("binary_cross_entropy", operands, (("reduction", reduction),))
+
+
+@face("functional")
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """Binary cross-entropy of scores."""
+    operands = tuple(t for t in (input, target, weight, pos_weight) if t is not None)
+    attrs = (
+        ("has_weight", weight is not None),
+        ("has_pos_weight", pos_weight is not None),
+        ("reduction", reduction),
+    )
+    return apply("bce_with_logits", operands, attrs)
+
+
+@face("functional torch")
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08) -> Tensor:
+    """The cosine of the angle between vectors."""
+    return apply("cosine_similarity", (x1, x2), (("dim", dim), ("eps", eps)))
+
+
+@face("functional torch")
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False
+) -> Tensor:
+    """The p-norm of x1 - x2 along the last dimension."""
+    return apply(
+        "pairwise_distance", (x1, x2), (("p", float(p)), ("eps", eps), ("keepdim", keepdim))
+    )
+
+
+@face("functional torch")
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The distances between all pairs of rows."""
+    if input.dim() != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
+    from ..creation import tensor
+
+    n = input.shape[0]
+    first = tensor([i for i in range(n) for _ in range(i + 1, n)], dtype=_long())
+    second = tensor([j for i in range(n) for j in range(i + 1, n)], dtype=_long())
+    d = apply("index_select", (input, first), (("dim", 0),)) - apply(
+        "index_select", (input, second), (("dim", 0),)
+    )
+    return apply("vector_norm", (d,), (("ord", float(p)), ("dim", 1)))
+
+
+def _long() -> Any:
+    from tracec_ir.dtypes import i64
+
+    return i64
+
+
+# -- tables and attention ---------------------------------------------------------------------------
+@face("functional")
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of weight that the integers of input name."""
+    if padding_idx is not None and padding_idx < 0:
+        padding_idx = None if padding_idx == -1 else padding_idx + weight.shape[0]
+    attrs = (("padding_idx", padding_idx), ("scale_grad_by_freq", scale_grad_by_freq))
+    return apply("embedding", (weight, input), attrs)
+
+
+@face("functional")
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Vectors of zeros with a one where the integers say."""
+    if num_classes == -1:
+        if tensor.numel() == 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        num_classes = int(unary("max_all", tensor).item()) + 1
+    elif num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    return apply("one_hot", (tensor,), (("num_classes", num_classes),))
+
+
+@face("functional")
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(query @ key.T * scale + mask) @ value."""
+    if attn_mask is not None and is_causal:
+        raise RuntimeError(
+            "scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
+        )
+    attrs = (("is_causal", is_causal), ("scale", scale), ("enable_gqa", enable_gqa))
+    mask = () if attn_mask is None else (attn_mask,)
+    if dropout_p:
+        from ..random import draw
+
+        rows = query.shape[-2] * key.shape[-2]
+        for n in query.shape[:-2]:
+            rows *= n
+        seed, offset = draw((rows + 3) // 4)
+        keep = 0.0 if dropout_p == 1.0 else 1.0 / (1.0 - dropout_p)
+        operands = (query, key, value, keep, float(dropout_p), seed, offset, *mask)
+        return apply("attention_dropout", operands, attrs)
+    return apply("scaled_dot_product_attention", (query, key, value, *mask), attrs)
+
+
+@face("functional torch")
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """Groups of channels as blocks of pixels."""
+    return apply("pixel_shuffle", (input,), (("upscale_factor", upscale_factor),))
+
+
+@face("functional torch")
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """Blocks of pixels as groups of channels."""
+    return apply("pixel_unshuffle", (input,), (("downscale_factor", downscale_factor),))
+
+
+@face("functional torch", aliases=("native_channel_shuffle",))
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """The channels of the groups interleaved."""
+    return apply("channel_shuffle", (input,), (("groups", groups),))
+
+
+native_channel_shuffle = channel_shuffle
+
+
+@face("functional torch")
+def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
+    """input with a constant around it."""
+    return apply("constant_pad_nd", (input,), (("pad", tuple(pad)), ("value", value)))
+
+
+@face("functional")
+def pad_mode(input: Tensor, pad: Any, mode: str) -> Tensor:
+    """input continued beyond its borders: "reflect", "replicate" or "circular"."""
+    return apply("pad_mode", (input,), (("pad", tuple(pad)), ("mode", mode)))

@@ -1,0 +1,25 @@
+"""The named tuples that functions with several results return, as `torch.return_types`."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+
+def _pair(name: str, *fields: str):
+    kind = namedtuple(name, fields)  # noqa: PYI024
+    kind.__module__ = "torch.return_types"
+    return kind
+
+
+max_ = _pair("max", "values", "indices")
+min_ = _pair("min", "values", "indices")
+median = _pair("median", "values", "indices")
+nanmedian = _pair("nanmedian", "values", "indices")
+mode = _pair("mode", "values", "indices")
+kthvalue = _pair("kthvalue", "values", "indices")
+sort = _pair("sort", "values", "indices")
+topk = _pair("topk", "values", "indices")
+cummax = _pair("cummax", "values", "indices")
+cummin = _pair("cummin", "values", "indices")
+aminmax = _pair("aminmax", "min", "max")
+histogram = _pair("histogram", "hist", "bin_edges")

@@ -1,0 +1,378 @@
+"""Joining, repeating and rearranging; the function forms of views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..record import apply
+from ..tensor import Tensor
+from .arguments import given, stack_of
+from .face import add as list_as
+from .face import face
+
+
+@face("torch", aliases=("concat", "concatenate"))
+def cat(
+    tensors: Any, dim: int = 0, *, axis: int | None = None, out: Tensor | None = None
+) -> Tensor:
+    """The tensors one after the other along `dim`."""
+    if axis is not None:
+        dim = axis
+    return given(out, apply("cat", stack_of(tensors, "cat"), (("dim", dim),)))
+
+
+@face("torch")
+def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The tensors along a new dimension."""
+    return given(out, apply("stack", stack_of(tensors, "stack"), (("dim", dim),)))
+
+
+def _at_least(x: Tensor, n: int) -> Tensor:
+    if x.dim() >= n:
+        return x
+    if n == 1:
+        return x.reshape(1)
+    if n == 2:
+        return x.reshape(1, 1) if x.dim() == 0 else x.unsqueeze(0)
+    if x.dim() == 0:
+        return x.reshape(1, 1, 1)
+    return x.unsqueeze(0).unsqueeze(-1) if x.dim() == 1 else x.unsqueeze(-1)
+
+
+def _declare_at_least(n: int) -> None:
+    def fn(*tensors: Any) -> Any:
+        if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+            return _at_least(tensors[0], n)
+        if len(tensors) == 1:
+            tensors = tuple(tensors[0])
+        return tuple(_at_least(t, n) for t in tensors)
+
+    fn.__name__ = fn.__qualname__ = f"atleast_{n}d"
+    fn.__doc__ = f"The tensors with at least {n} dimensions."
+    list_as(fn, "torch", fn.__name__)
+
+
+for _n in (1, 2, 3):
+    _declare_at_least(_n)
+
+
+@face("torch")
+def hstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """The tensors side by side (1-d ones one after the other)."""
+    parts = [_at_least(t, 1) for t in stack_of(tensors, "hstack")]
+    return cat(parts, 0 if parts[0].dim() == 1 else 1, out=out)
+
+
+@face("torch", aliases=("row_stack",))
+def vstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """The tensors below one another."""
+    return cat([_at_least(t, 2) for t in stack_of(tensors, "vstack")], 0, out=out)
+
+
+@face("torch")
+def dstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """The tensors behind one another along the third dimension."""
+    return cat([_at_least(t, 3) for t in stack_of(tensors, "dstack")], 2, out=out)
+
+
+@face("torch")
+def column_stack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """The tensors as columns side by side."""
+    parts = [t.reshape(-1, 1) if t.dim() <= 1 else t for t in stack_of(tensors, "column_stack")]
+    return cat(parts, 1, out=out)
+
+
+@face()
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """input reversed along dimensions."""
+    given_dims = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    return apply("flip", (input,), (("dims", tuple(given_dims)),))
+
+
+@face()
+def fliplr(input: Tensor) -> Tensor:
+    """input reversed along its second dimension."""
+    if input.dim() < 2:
+        raise RuntimeError("Input must be >= 2-d.")
+    return flip(input, (1,))
+
+
+@face()
+def flipud(input: Tensor) -> Tensor:
+    """input reversed along its first dimension."""
+    if input.dim() < 1:
+        raise RuntimeError("Input must be >= 1-d.")
+    return flip(input, (0,))
+
+
+@face()
+def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
+    """input moved cyclically."""
+    shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
+    return apply("roll", (input,), (("shifts", shifts), ("dims", dims)))
+
+
+@face()
+def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
+    """input turned by quarter turns in a plane."""
+    return apply("rot90", (input,), (("k", k), ("dims", tuple(dims))))
+
+
+@face("method")
+def repeat(self: Tensor, *repeats: Any) -> Tensor:
+    """The tensor laid out several times along each dimension."""
+    counts = tuple(repeats[0]) if len(repeats) == 1 and not isinstance(repeats[0], int) else repeats
+    return apply("repeat", (self,), (("sizes", tuple(int(n) for n in counts)),))
+
+
+@face()
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """input laid out several times; missing leading counts are 1."""
+    counts = tuple(dims[0]) if len(dims) == 1 and not isinstance(dims[0], int) else tuple(dims)
+    counts = (1,) * (input.dim() - len(counts)) + counts
+    return apply("repeat", (input,), (("sizes", counts),))
+
+
+@face("torch")
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Coordinates of the grid that vectors span, one tensor for each."""
+    parts = (
+        list(tensors[0])
+        if len(tensors) == 1 and isinstance(tensors[0], (list, tuple))
+        else list(tensors)
+    )
+    if not parts:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    for t in parts:
+        if t.dim() > 1:
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t.dim()}D"
+            )
+    if any(t.dtype is not parts[0].dtype for t in parts):
+        raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError(
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        )
+    swap = indexing == "xy" and len(parts) >= 2
+    if swap:
+        parts[0], parts[1] = parts[1], parts[0]
+    shape = tuple(t.numel() for t in parts)
+    out = [
+        t.reshape(tuple(n if i == k else 1 for i, n in enumerate(shape))).expand(shape)
+        for k, t in enumerate(parts)
+    ]
+    if swap:
+        out = [t.transpose(0, 1) for t in out]
+        out[0], out[1] = out[1], out[0]
+    return tuple(out)
+
+
+@face("torch")
+def cartesian_prod(*tensors: Tensor) -> Tensor:
+    """All combinations of one element of each vector, one a row."""
+    for t in tensors:
+        if t.dim() != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}")
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], 1)
+
+
+@face("torch")
+def block_diag(*tensors: Tensor) -> Tensor:
+    """The matrices along the diagonal of one matrix."""
+    from .network import constant_pad_nd
+
+    parts = [_at_least(t, 2) for t in tensors]
+    for i, t in enumerate(parts):
+        if t.dim() > 2:
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()} dimensions"
+            )
+    width = sum(t.shape[1] for t in parts)
+    rows, left = [], 0
+    for t in parts:
+        rows.append(constant_pad_nd(t, (left, width - left - t.shape[1])))
+        left += t.shape[1]
+    return cat(rows, 0)
+
+
+@face("torch")
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """The tensors expanded to their common shape."""
+    from tracec_ir.promote import broadcast_shapes
+
+    parts = (
+        tuple(tensors[0])
+        if len(tensors) == 1 and isinstance(tensors[0], (list, tuple))
+        else tensors
+    )
+    shape = broadcast_shapes(*(tuple(t.shape) for t in parts))
+    return tuple(t.expand(shape) for t in parts)
+
+
+@face("torch")
+def broadcast_shapes(*shapes: Any) -> Any:
+    """The shape that shapes broadcast to."""
+    from tracec_ir.promote import broadcast_shapes as common
+
+    from ..spec import Size
+
+    given_shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    for s in given_shapes:
+        if any(n < 0 for n in s):
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension ({min(s)}): ({min(s)})"
+            )
+    try:
+        return Size(common(*given_shapes))
+    except RuntimeError:
+        raise RuntimeError(
+            "Shape mismatch: objects cannot be broadcast to a single shape"
+        ) from None
+
+
+# -- splits ----------------------------------------------------------------------------------------
+def _declare_split(name: str, dim: int, least: int) -> None:
+    def fn(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        if input.dim() < least:
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
+                f"but got a tensor with {input.dim()} dimensions!"
+            )
+        along = 0 if name == "hsplit" and input.dim() == 1 else dim
+        if isinstance(indices_or_sections, int) and (
+            indices_or_sections == 0 or input.shape[along] % indices_or_sections
+        ):
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {along}, but the size of the dimension "
+                f"{input.shape[along]} is not divisible by the split_size {indices_or_sections}!"
+            )
+        return input.tensor_split(indices_or_sections, along)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"input cut along dimension {dim}."
+    list_as(fn, "torch method", name)
+
+
+for _args in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3)):
+    _declare_split(*_args)
+
+
+# -- function forms of views, and copies -------------------------------------------------------------
+def _method_form(name: str) -> None:
+    def fn(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return getattr(input, name)(*args, **kwargs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"`Tensor.{name}` as a function."
+    list_as(fn, "torch", name)
+
+
+for _name in ("swapdims", "moveaxis", "split_with_sizes", "view_as", "expand_as", "detach", "numel",
+              "unsafe_split", "unsafe_chunk"):  # fmt: skip
+    _method_form(_name)
+
+
+@face("method")
+def unsafe_split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split` whose results are copies."""
+    return tuple(t.clone() for t in self.split(split_size, dim))
+
+
+@face("method")
+def unsafe_chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunk` whose results are copies."""
+    return tuple(t.clone() for t in self.chunk(chunks, dim))
+
+
+def _copy_form(name: str) -> None:
+    view = name.removesuffix("_copy")
+
+    def fn(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        out = kwargs.pop("out", None)
+        r = input.clone() if view == "alias" else getattr(input, view)(*args, **kwargs)
+        if isinstance(r, tuple):
+            return tuple(t.clone() for t in r)
+        return given(out, r.clone())
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"`{view}` as a fresh tensor."
+    list_as(fn, "torch", name)
+
+
+for _name in ("alias", "as_strided", "diagonal", "expand", "narrow", "permute", "select", "split",
+              "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view"):  # fmt: skip
+    _copy_form(_name + "_copy")
+
+
+@face("method")
+def narrow_copy(self: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """`narrow` as a fresh tensor."""
+    return self.narrow(dim, start, length).clone()
+
+
+@face("linalg", name="diagonal")
+def _linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonals of matrices."""
+    return A.diagonal(offset, dim1, dim2)
+
+
+@face("torch method")
+def adjoint(input: Tensor) -> Tensor:
+    """The last two dimensions exchanged, conjugated."""
+    return input.transpose(-2, -1)
+
+
+@face("method")
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """The tensor summed over what broadcasting from `size` would repeat."""
+    shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else tuple(size)
+    lead = self.dim() - len(shape)
+    if lead < 0 or any(n != 1 and n != self.shape[lead + i] for i, n in enumerate(shape)):
+        raise RuntimeError(
+            f"size {{{list(shape)}}} is not expandable to size {{{list(self.shape)}}}."
+        )
+    over = tuple(range(lead)) + tuple(
+        lead + i for i, n in enumerate(shape) if n == 1 and self.shape[lead + i] != 1
+    )
+    y = apply("sum", (self,), (("dim", over), ("keepdim", True))) if over else self
+    return y.reshape(shape)
+
+
+@face("linalg")
+def vander(x: Tensor, *, N: int | None = None) -> Tensor:
+    """Powers 0, 1, ... of the elements of x along a new last dimension."""
+    n = x.shape[-1] if N is None else N
+    if N is not None and N <= 1:
+        raise RuntimeError("N must be greater than 1.")
+    from ..creation import ones_like
+
+    if x.dtype.kind in "biu":
+        x = x.long()
+    columns = [ones_like(x)]
+    for _ in range(n - 1):
+        columns.append(columns[-1] * x)
+    return stack(columns, -1)
+
+
+@face("torch", name="vander")
+def _torch_vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """Powers of a vector as columns."""
+    y = vander(x, N=N)
+    return y if increasing else flip(y, (-1,))
+
+
+@face("torch method")
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """Positions in a flat tensor as coordinates in one of that shape."""
+    sizes = [shape] if isinstance(shape, int) else [int(n) for n in shape]
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"expected 'indices' to be an integer dtype, but got {indices.dtype}")
+    out = []
+    for n in reversed(sizes):
+        out.append(indices % n)
+        indices = indices.div(n, rounding_mode="floor")
+    return tuple(reversed(out))
