@@ -5,6 +5,8 @@ Each vector of output pixels is a sum over the taps of shifted loads from the pa
 
 from __future__ import annotations
 
+from functools import partial
+
 from .text import Function, Module, Value, zero
 from .tile import ACCUMULATE, Tile
 
@@ -49,8 +51,7 @@ def _add_rows(module: Module, tile: Tile) -> None:
                 with f.when(f.icmp("sgt", remaining, 0)):
                     put(total, p, f.lane_mask(remaining, lanes, 8 * tile.bytes))
 
-            f.branch(f.icmp("sge", remaining, lanes), lambda total=total, p=p: put(total, p, None),
-                     part)
+            f.branch(f.icmp("sge", remaining, lanes), partial(put, total, p, None), part)
     f.ret()
 
 

@@ -7,6 +7,8 @@ columns does not change bits.
 
 from __future__ import annotations
 
+from functools import partial
+
 from .text import Function, Module, Value, lanes_of, zero
 from .tile import ACCUMULATE, Tile
 
@@ -105,8 +107,9 @@ def _add_dots(module: Module, tile: Tile) -> None:
         sums = _dot_sums(f, tile, x, columns, whole, long, k)
         for i, total in enumerate(sums):
             to = f.gep(y, f.mul(f.add(first, i), sy), tile.element)
-            f.store(f.branch(accumulate, lambda to=to, total=total: [
-                f.fadd(f.load(tile.element, to), total)], lambda total=total: [total])[0], to)
+            old = f.branch(accumulate, partial(_loaded, f, tile, to),
+                           lambda: [zero(tile.element)])[0]
+            f.store(f.fadd(old, total), to)
 
     pairs = f.and_(n, -_COLUMNS)
     with f.loop(0, pairs, _COLUMNS) as j:
@@ -114,6 +117,10 @@ def _add_dots(module: Module, tile: Tile) -> None:
     with f.loop(pairs, n) as j:
         dots(j.index, 1)
     f.ret()
+
+
+def _loaded(f: Function, tile: Tile, p: Value) -> list[Value]:
+    return [f.load(tile.element, p)]
 
 
 def _dot_sums(f: Function, tile: Tile, x: Value, columns: list[Value], whole: Value, long: Value,

@@ -220,7 +220,7 @@ class NativeLibrary:
             fields = words_type.from_address(record)
             if words:
                 cells = (ctypes.c_int64 * len(words)).from_address(fields[2] + 8 * fields[6])
-                cells[:] = words
+                cells[:] = list(words)
             return native(record)
 
         return launch

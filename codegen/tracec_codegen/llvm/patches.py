@@ -11,6 +11,7 @@ of output pixels that runs over the end of an output row is blended from two loa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from .text import Function, Module, Value, constant
 from .tile import Tile, transpose
@@ -78,9 +79,9 @@ def _add_pad_planes(module: Module, tile: Tile) -> None:
         y = f.add(top, f.mul(i.index, spread_h))
         row = f.gep(to, f.add(f.mul(c.index, plane), f.mul(y, pitch)), element)
         line = f.gep(source, f.mul(f.add(f.mul(c.index, rows), i.index), columns), element)
-        f.branch(f.icmp("ne", spread_w, 1), lambda r=row, s=line: spread(r, s),
-                 lambda r=row, s=line: f.branch(f.icmp("eq", phases, 1),
-                                                lambda: contiguous(r, s), lambda: by_phase(r, s)))
+        ways = [partial(way, row, line) for way in (spread, contiguous, by_phase)]
+        f.branch(f.icmp("ne", spread_w, 1), ways[0],
+                 partial(f.branch, f.icmp("eq", phases, 1), ways[1], ways[2]))
     f.ret()
 
 
@@ -161,10 +162,10 @@ def _add_pack(module: Module, tile: Tile) -> None:
             offset = f.load("i64", f.gep(offsets, k.index, "i64"))
             source = f.gep(base, offset, tile.element)
             row = f.gep(to, f.mul(k.index, tile.width), tile.element)
-            for j in range(tile.width):
-                place = f.load("i64", f.gep(places, j, "i64"))
+            for lane in range(tile.width):
+                place = f.load("i64", f.gep(places, lane, "i64"))
                 f.store(f.load(tile.element, f.gep(source, place, tile.element)),
-                        f.gep(row, j, tile.element))
+                        f.gep(row, lane, tile.element))
 
     f.branch(f.icmp("sge", out_width, tile.lanes), vectors, single)
     f.ret()

@@ -151,9 +151,9 @@ def _write_part(f: Function, tile: Tile, rows: int, vectors: int, sums: Sequence
         for j in range(vectors):
             f.store(sums[i * vectors + j], f.gep(stack, i * width + j * tile.lanes, tile.element))
     whole = f.and_(n, -tile.lanes)
-    with f.loop(0, rows, guard=False) as i:
-        row = f.gep(c, f.mul(ldc, i.index), tile.element)
-        from_row = f.gep(stack, f.mul(i.index, width), tile.element)
+    with f.loop(0, rows, guard=False) as r:
+        row = f.gep(c, f.mul(ldc, r.index), tile.element)
+        from_row = f.gep(stack, f.mul(r.index, width), tile.element)
 
         def copy(type: str, at: Value, row: Value = row, from_row: Value = from_row) -> None:
             p = f.gep(row, at, tile.element)
@@ -161,10 +161,10 @@ def _write_part(f: Function, tile: Tile, rows: int, vectors: int, sums: Sequence
             sum_ = f.branch(accumulate, lambda: [f.fadd(f.load(type, p), new)], lambda: [new])[0]
             f.store(sum_, p)
 
-        with f.loop(0, whole, tile.lanes) as j:
-            copy(tile.vector, j.index)
-        with f.loop(whole, n) as j:
-            copy(tile.element, j.index)
+        with f.loop(0, whole, tile.lanes) as column:
+            copy(tile.vector, column.index)
+        with f.loop(whole, n) as column:
+            copy(tile.element, column.index)
 
 
 def add_tile_dispatch(module: Module, tile: Tile) -> None:
@@ -173,9 +173,9 @@ def add_tile_dispatch(module: Module, tile: Tile) -> None:
     tile_rows(a, rsa, csa, a_step, m, b, ldb, c, ldc, depth, n, flags, i0): tiles from row i0
     on; row tile t of A starts at a + t * a_step.
     """
-    for m in range(1, tile.rows + 1):
-        for nv in range(1, tile.vectors + 1):
-            add_microkernel(module, tile, "panel", m, nv)
+    for height in range(1, tile.rows + 1):
+        for vectors in range(1, tile.vectors + 1):
+            add_microkernel(module, tile, "panel", height, vectors)
     f = module.function("tile_rows", [
         ("a", "ptr"), ("rsa", "i64"), ("csa", "i64"), ("a_step", "i64"), ("m", "i64"),
         ("b", "ptr"), ("ldb", "i64"), ("c", "ptr"), ("ldc", "i64"), ("depth", "i64"),
@@ -184,7 +184,7 @@ def add_tile_dispatch(module: Module, tile: Tile) -> None:
     wide = f.sub(f.udiv(f.add(n, tile.lanes - 1), tile.lanes), 1)
     low = f.mul(wide, 8)
     with f.loop(first, m, tile.rows) as i:
-        rows = f.smin(f.sub(m, i.index), tile.rows)
+        count = f.smin(f.sub(m, i.index), tile.rows)
         a_at = f.gep(a, f.mul(f.udiv(i.index, tile.rows), a_step), tile.element)
         c_at = f.gep(c, f.mul(i.index, ldc), tile.element)
 
@@ -192,9 +192,9 @@ def add_tile_dispatch(module: Module, tile: Tile) -> None:
             return lambda: f.call(microkernel_name("panel", r, v), "void", a_at, rsa, csa, b, ldb,
                                   b, c_at, ldc, depth, n, flags)
 
-        f.switch(f.add(low, rows), {(v - 1) * 8 + r: call(r, v)
-                                    for v in range(tile.vectors, 0, -1)
-                                    for r in range(tile.rows, 0, -1)})
+        f.switch(f.add(low, count), {(v - 1) * 8 + r: call(r, v)
+                                     for v in range(tile.vectors, 0, -1)
+                                     for r in range(tile.rows, 0, -1)})
     f.ret()
 
 
@@ -246,7 +246,10 @@ def add_pack_a(module: Module, tile: Tile) -> None:
                     f.store(f.load(element, f.gep(source, f.mul(r.index, rsa), element)),
                             f.gep(target, r.index, element))
 
-            f.branch(whole, lambda s=source, t=target: f.store(f.load(together, s), t), one_by_one)
+            def at_once(source: Value = source, target: Value = target) -> None:
+                f.store(f.load(together, source), target)
+
+            f.branch(whole, at_once, one_by_one)
     f.ret()
 
 
