@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 
+from tracec_ir import dims
 from tracec_ir.core import Op, Value
 from tracec_ir.dims import Dim
 
@@ -98,4 +99,48 @@ def batch_loops(batch: list[Dim], sa, sb, step: Dim):
     yield offsets, size, x, y, c
 
 
+def is_library_conv(op: Op) -> bool:
+    """Whether the library has the convolution (1-d ones are 2-d of height 1)."""
+    return op.operands[0].rank in (3, 4) and op.operands[0].dtype.code in _FLOP
 
+
+def call_conv(storage: Storage, op: Op, target: Target) -> None:
+    """Appends the library call of a convolution or of one of its gradients."""
+    from ..llvm.conv import ConvShape, conv_symbol
+
+    from .opaque import finish_outputs
+
+    first, second = op.operands
+    result = op.result
+    if op.name == "conv":
+        x, w, y = first, second, result
+    elif op.name == "conv_input":
+        x, w, y = result, second, first
+    else:
+        x, w, y = first, result, second
+    out = finish_outputs(storage, result)
+    attrs = op.attrs
+    groups = attrs["groups"]
+    image, filters, gradient = (tuple(v.shape) for v in (x, w, y))
+    stride, padding, dilation = attrs["stride"], attrs["padding"], attrs["dilation"]
+    if x.rank == 3:
+        image, filters, gradient = (
+            (*s[:2], 1, s[2]) for s in (image, filters, gradient)
+        )  # fmt: skip
+        stride, dilation, padding = (1, *stride), (1, *dilation), ((0, 0), *padding)
+    words = (
+        image[0], groups, filters[1], dims.floordiv(filters[0], groups), *image[2:], *filters[2:],
+        *gradient[2:], *stride, padding[0][0], padding[1][0], *dilation,
+    )  # fmt: skip
+    shape = ConvShape(*(cost.known(d) for d in words))
+    parts, grain = shape.parts(op.name)
+    code = result.dtype.code
+    batch = 1 if op.name == "conv_weight" else image[0]
+    refs = tuple(Ref(out if v is result else storage.of[v]) for v in (x, w, y))
+    storage.program.steps.append(
+        CallStep(
+            conv_symbol(op.name, code), (*refs, *words, parts, 0, 0, 0), (out,), batch * parts, grain,
+            shape.scratch_bytes(op.name, target, code),
+            cost.LAUNCH + shape.work() * shape.batch * 1.3 * _FLOP[code], (op.name,),
+        )  # fmt: skip
+    )

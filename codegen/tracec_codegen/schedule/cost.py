@@ -23,13 +23,17 @@ _INTERPRETED_OP = 1_500.0  # nanoseconds of overhead of one NumPy call with its 
 _INTERPRETED_ELEMENT = 0.6
 _COMPILE_BASE = 2_000_000.0
 _COMPILE_OP = 250_000.0
+_OTHER = {"philox": 90.0, "gather": 4.0, "const": 0.0, "iota": 0.0, "broadcast": 0.0,
+          "reshape": 0.0, "permute": 0.0, "slice": 0.0, "detach": 0.0}  # fmt: skip
 _MOVEMENT = {"broadcast", "reshape", "permute", "slice", "detach", "const", "strided"}
 
 
 def op_cost(name: str) -> float:
     """Relative cost of a pointwise op: 1 is an addition."""
     facts = lookup(name).pointwise
-    return facts.cost if facts is not None else 1.0
+    if facts is not None:
+        return facts.cost
+    return _OTHER.get(name, 1.0)
 
 
 def known(dim: Dim, default: int = 1024) -> int:

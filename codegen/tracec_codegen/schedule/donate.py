@@ -14,6 +14,8 @@ from ..program import KernelStep, Program
 def apply_donations(program: Program, wanted: dict[int, int]) -> None:
     """Lets output j share the memory of input i, for each wanted {i: j}, where that is safe."""
     for i, j in sorted(wanted.items()):
+        if program.donations.get(j) == i:
+            continue
         why = _refusal(program, i, j)
         if why:
             program.notes.append(f"out{j} does not overwrite in{i}: {why}")
@@ -40,11 +42,12 @@ def _refusal(program: Program, i: int, j: int) -> str:
         names = {a: buf.name for a, buf in zip(step.args, step.kernel.bufs, strict=True)}
         if not element_by_element(step.kernel, names[source], names[target]):
             return "the kernel that writes it reads other elements of the old value"
-        _set_alias(step.kernel, names[target], names[source])
+        set_alias(step.kernel, names[target], names[source])
     return ""
 
 
-def _set_alias(kernel: Kernel, name: str, source: str) -> None:
+def set_alias(kernel: Kernel, name: str, source: str) -> None:
+    """Declares that a result takes the memory of an input of the kernel."""
     kernel.bufs[:] = [replace(b, alias=source) if b.name == name else b for b in kernel.bufs]
 
 
@@ -53,15 +56,13 @@ def element_by_element(kernel: Kernel, source: str, target: str) -> bool:
     then writes, in the same iteration and before it."""
     loads: list[tuple[tuple, Dim, int]] = []
     stores: list[tuple[tuple, Dim, int]] = []
-    for order, (path, s) in enumerate(_accesses(kernel.body, ())):
-        if s.buf == source:
-            if isinstance(s, Store):
-                return False
+    for order, (path, s) in enumerate(accesses(kernel.body, ())):
+        if isinstance(s, Load) and s.buf == source:
             loads.append((path, s.index, order))
-        elif s.buf == target:
-            if isinstance(s, Load):
-                return False
+        elif isinstance(s, Store) and s.buf == target:
             stores.append((path, s.index, order))
+        elif s.buf in (source, target):
+            return False
     if len(stores) != 1:
         return False
     path, index, order = stores[0]
@@ -71,9 +72,10 @@ def element_by_element(kernel: Kernel, source: str, target: str) -> bool:
     return all(p == path and d == index and o < order for p, d, o in loads)
 
 
-def _accesses(body: list, path: tuple) -> Iterator[tuple[tuple, Load | Store]]:
+def accesses(body: list, path: tuple) -> Iterator[tuple[tuple, Load | Store]]:
+    """Every load and store with the loops around it, in order."""
     for s in body:
         if isinstance(s, Loop):
-            yield from _accesses(s.body, (*path, (id(s), s.var)))
+            yield from accesses(s.body, (*path, (id(s), s.var)))
         elif isinstance(s, (Load, Store)):
             yield path, s

@@ -203,3 +203,10 @@ def _dot(body: Body, op: Op, index: Index, mask: str) -> str:
     batch, (m, n) = index[:-2], index[-2:]
     args = (body.value(a, (*batch, m, 0), mask), body.value(b, (*batch, 0, n), mask))
     return body.scalar("mul", args, op.result.dtype)
+
+
+@_define("philox")
+def _philox(body: Body, op: Op, index: Index, mask: str) -> str:
+    from .random import philox
+
+    return philox(body, op, index, mask)

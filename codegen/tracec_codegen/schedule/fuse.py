@@ -69,7 +69,7 @@ class _Fuser:
     def run(self) -> list[Group]:
         for node in self.nodes.all:
             sources = self._sources(node)
-            group = None if node.kind == "opaque" else self._choose(node, sources)
+            group = None if node.kind in ("opaque", "own") else self._choose(node, sources)
             if group is None:
                 group = self._open(node)
             self._join(group, node, sources)
@@ -84,7 +84,7 @@ class _Fuser:
         return found
 
     def _open(self, node: Node) -> Group:
-        group = Group(len(self.groups), node.space, opaque=node.kind == "opaque")
+        group = Group(len(self.groups), node.space, opaque=node.kind in ("opaque", "own"))
         self.groups.append(group)
         self.before.append(0)
         self.leaves.append(set())

@@ -16,7 +16,7 @@ from .body import Body, Frame
 from .fuse import Group
 from .indexing import Index
 from .loops import Accumulator
-from .nodes import Node, element, full_index
+from .nodes import Node, accumulator_type, element, full_index
 
 FLAT_BLOCK = 4096  # elements of one iteration of a flat parallel loop
 COLUMN_BLOCK = 64  # columns that one iteration of a parallel column reduction does
@@ -25,7 +25,6 @@ SUM_RUN = 8192  # terms that are added up without a break
 ROW_RUN = 256  # the same where every lane has a sum of its own
 KEEP_BYTES = 256 * 1024  # of scratch for one row
 _MIN_PARALLEL = 16
-_ACCUMULATE = {"f16": dtypes.f32, "bf16": dtypes.f32}
 
 
 class Storage:
@@ -34,6 +33,7 @@ class Storage:
     def __init__(self, program: Program):
         self.program = program
         self.of: dict[Value, int] = {}  # where a value can be loaded from
+        self.heirs: dict[Value, Value] = {}  # value -> the one that continues in its memory
         self.copies: list[tuple[int, list[int]]] = []  # (buffer, buffers that must equal it)
         self.outputs: dict[Value, list[int]] = {}  # output buffers that must receive a value
 
@@ -50,9 +50,12 @@ class Storage:
         found = self.outputs.get(v)
         if found:
             return found
-        if v not in self.of or v.op is None:
-            return [self.new(v)]
-        return [self.of[v]]
+        heir = self.heirs.get(v)
+        if heir is not None:
+            self.outputs[v] = self.destinations(heir)[:1]
+            return self.outputs[v]
+        self.outputs[v] = [self.new(v)]
+        return self.outputs[v]
 
 
 class KernelMaker:
@@ -112,6 +115,25 @@ class KernelMaker:
         kernel.cost = self.cost / extent
         words = tuple(dims.symbol(s.name, s.hint) for s in sizes)
         return KernelStep(kernel, tuple(ids), words, self.cost)
+
+    def place_nest(
+        self, frames: list[Frame], innermost: str, block: int, parallel: bool, unroll: int = 0
+    ) -> None:
+        """Puts a nest into the kernel, its outermost loop parallel if there is work enough."""
+        kinds = ["serial"] * len(frames)
+        kinds[-1] = loops.kind_for(frames[-1].extent, innermost)
+        if parallel:
+            at = _parallel_frame(frames, innermost, block)
+            if at == len(frames) - 1 and innermost != "serial":
+                var = self.body.fresh("_i")
+                self.body.level[var] = 0
+                blocks = loops.split(frames, at, block, var)
+                frames, kinds = [blocks, *frames], ["parallel", *kinds]
+            else:
+                frames = [frames[at], *frames[:at], *frames[at + 1 :]]
+                kinds = [kinds[at], *kinds[:at], *kinds[at + 1 :]]
+                kinds[0] = "parallel"
+        self.body.place(loops.nest(frames, kinds, unroll))
 
     # -- groups -------------------------------------------------------------------------------
     def add(self, group: Group, stored: Iterable[Value]) -> None:
@@ -184,25 +206,8 @@ class Lowering:
             self.store(v, body.value(v, index), index)
         frames = [body.close() for _ in symbols][::-1]
         if frames:
-            self.place_nest(loops.merged(frames), "vector", FLAT_BLOCK)
+            self.maker.place_nest(loops.merged(frames), "vector", FLAT_BLOCK, self.parallel)
         self.publish()
-
-    def place_nest(self, frames: list[Frame], innermost: str, block: int, unroll: int = 0) -> None:
-        """Puts a nest into the kernel, its outermost loop parallel if there is work enough."""
-        kinds = ["serial"] * len(frames)
-        kinds[-1] = loops.kind_for(frames[-1].extent, innermost)
-        if self.parallel:
-            at = _parallel_frame(frames, innermost, block)
-            if at == len(frames) - 1 and innermost != "serial":
-                var = self.body.fresh("_i")
-                self.body.level[var] = 0
-                blocks = loops.split(frames, at, block, var)
-                frames, kinds = [blocks, *frames], ["parallel", *kinds]
-            else:
-                frames = [frames[at], *frames[:at], *frames[at + 1 :]]
-                kinds = [kinds[at], *kinds[:at], *kinds[at + 1 :]]
-                kinds[0] = "parallel"
-        self.body.place(loops.nest(frames, kinds, unroll))
 
     # -- reductions ---------------------------------------------------------------------------
     def passes(self) -> None:
@@ -223,7 +228,8 @@ class Lowering:
         if frames:
             columns = group.columns
             kind = "vector" if columns else "serial"
-            self.place_nest(frames, kind, COLUMN_BLOCK, 4 if columns else 0)
+            unroll = max(1, COLUMN_BLOCK // self.maker.lanes) if columns else 0
+            self.maker.place_nest(frames, kind, COLUMN_BLOCK, self.parallel, unroll)
         self.publish()
 
     def one_pass(self, stage: int, kept_symbols: dict[int, Dim], rows: list[Dim]) -> None:
@@ -294,12 +300,12 @@ class Lowering:
         kind = "sum" if node.kind == "dot" else node.op.attrs["kind"]
         if node.kind == "dot" and dtype is dtypes.b1:
             kind = "any"
-        wide = _ACCUMULATE.get(dtype.code, dtype)
+        wide = accumulator_type(dtype)
         if kind in ("any", "all"):
             wide = dtypes.b1
             if dtype is not wide:
                 name = body.scalar("ne", (name, body.const(_zero(dtype), dtype)), wide)
-        elif wide is not dtype:
+        elif wide is not dtype and node.kind == "reduce":
             name = body.scalar("cast", (name,), wide)
         return Accumulator(kind, identity(kind, wide), wide, name, body.fresh)
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tracec_ir import dims
+from tracec_ir import dims, dtypes
 from tracec_ir.core import Func, Op, Value
 from tracec_ir.dims import Dim
+from tracec_ir.dtypes import DType
 from tracec_ir.types import ScalarType, TensorType
 
 from . import cost
@@ -21,13 +22,14 @@ from .expressions import inlinable
 from .indexing import Index
 
 _CHAIN = 48  # ops that are computed in one expression at most
+OWN_LOOPS = ("scan", "scatter", "write")  # ops whose loops are lowered by themselves
 SMALL_DOT = 4096  # multiplications up to which a dot is an ordinary reduction
 
 
 @dataclass(eq=False, slots=True)
 class Node:
     """`kind`: "map" (elements of one value), "reduce", "arg" or "dot" (loops over `shape`, of which
-    `axes` are reduced), or "opaque" (a step of its own). `space` is `shape` without sizes of 1."""
+    `axes` are reduced), "own" (an op with a nest of its own) or "opaque" (no loop nest at all). `space` is `shape` without sizes of 1."""
 
     kind: str
     op: Op | None
@@ -70,12 +72,22 @@ def element(body: Body, node: Node, index: Index) -> str:
     if node.kind == "dot":
         a, b = node.op.operands
         batch, (m, n, k) = index[:-3], index[-3:]
-        return body.scalar(
-            "mul" if a.dtype.kind != "b" else "logical_and",
-            (body.value(a, (*batch, m, k)), body.value(b, (*batch, k, n))),
-            a.dtype,
-        )
+        args = (body.value(a, (*batch, m, k)), body.value(b, (*batch, k, n)))
+        return product(body, args, a.dtype)
     return body.value(node.op.operands[0], index)
+
+
+def product(body: Body, args: tuple[str, str], dtype: DType) -> str:
+    """The product of two scalars in the type that contractions accumulate in."""
+    wide = accumulator_type(dtype)
+    if wide is not dtype:
+        args = (body.scalar("cast", args[:1], wide), body.scalar("cast", args[1:], wide))
+    return body.scalar("logical_and" if dtype.kind == "b" else "mul", args, wide)
+
+
+def accumulator_type(dtype: DType) -> DType:
+    """The type in which values of `dtype` are added up."""
+    return dtypes.f32 if dtype.code in ("f16", "bf16") else dtype
 
 
 def is_plain(v: Value) -> bool:
@@ -95,7 +107,16 @@ def _heavy(op: Op) -> str:
         return "arg"
     if op.name == "dot":
         return "dot" if generic_dot(op) else "opaque"
+    if op.name in OWN_LOOPS and own_loops(op):
+        return "own"
     return "" if inlinable(op) else "opaque"
+
+
+def own_loops(op: Op) -> bool:
+    """Whether an op with loops of its own has a kernel (16-bit floats accumulate in f32, which a
+    scatter in place cannot)."""
+    half = op.result.dtype.code in ("f16", "bf16")
+    return not (op.name == "scatter" and half and op.attrs["kind"] != "set")
 
 
 def generic_dot(op: Op) -> bool:
@@ -116,7 +137,9 @@ class Nodes:
         self._choose(stored_reads)
         for order, node in enumerate(self.all):
             node.order = order
-            if node.kind != "opaque":
+            if node.kind == "own":
+                self._probe_operands(node)
+            elif node.kind != "opaque":
                 self._probe(node)
             else:
                 assert node.op is not None
@@ -244,6 +267,21 @@ class Nodes:
         element(body, node, full_index(node.shape, symbols))
         node.reads = list(reads)
         node.cost = body.total + 1.0
+
+
+    def _probe_operands(self, node: Node) -> None:
+        """Fills in `reads` of a node whose loops compute elements of its operands anyhow."""
+        assert node.op is not None
+        reads: dict[tuple[Value, Index], None] = {}
+        for x in node.op.operands:
+            body = _Probe(self._held, lambda *site: 0, reads)
+            symbols = [body.open(s) for s in x.shape if s != 1]
+            body.value(x, full_index(tuple(x.shape), symbols))
+            node.cost += body.total
+        node.reads = list(reads)
+
+    def _held(self, v: Value) -> str | None:
+        return "held" if v.op is None or v in self.of else None
 
 
 class _Probe(Body):

@@ -6,7 +6,7 @@ from tracec_ir.core import Op, Value
 
 from ..program import HostStep, Program
 from ..target import Target
-from .contract import call_dot, dot_reads
+from .contract import call_conv, call_dot, dot_reads, is_library_conv
 from .lower import Storage
 from .nodes import Node
 
@@ -24,6 +24,8 @@ def lower_opaque(storage: Storage, node: Node, target: Target) -> None:
     assert op is not None
     if op.name == "dot" and op.operands[0].dtype.code in ("f32", "f64"):
         call_dot(storage, op, target)
+    elif op.name in ("conv", "conv_input", "conv_weight") and is_library_conv(op):
+        call_conv(storage, op, target)
     else:
         host_step(storage, op, "there is no kernel for it")
 

@@ -14,8 +14,9 @@ from . import cost
 from .donate import apply_donations
 from .fuse import Group, fuse
 from .lower import KernelMaker, Storage, copy_step, group_cost
-from .nodes import Nodes
-from .opaque import lower_opaque, stored_reads
+from .nodes import Node, Nodes
+from .opaque import finish_outputs, lower_opaque, stored_reads
+from .own import lower_own
 
 _TOGETHER = 30_000.0  # nanoseconds of small groups that are put into one kernel
 _NESTS = 24
@@ -38,6 +39,7 @@ class _Scheduler:
         nodes = Nodes(self.func, stored_reads)
         groups = fuse(nodes, self.program.notes)
         needed = self._needed(groups)
+        self._plan_heirs(groups)
         maker: KernelMaker | None = None
         count = 0
         for group in groups:
@@ -48,7 +50,7 @@ class _Scheduler:
                 self._finish(maker)
                 maker, count = None, 0
             if group.opaque:
-                lower_opaque(self.storage, group.nodes[0], self.target)
+                self._opaque(group.nodes[0])
                 continue
             if maker is None:
                 maker = KernelMaker(self.storage, self.lanes)
@@ -102,11 +104,47 @@ class _Scheduler:
                         needed[home[producer]].add(v)
         return needed
 
+    def _plan_heirs(self, groups: list[Group]) -> None:
+        """Lets writes and scatters continue in the memory of a base that nothing reads later."""
+        last: dict[Value, int] = {}
+        for position, group in enumerate(groups):
+            for node in group.nodes:
+                for v, _ in node.reads:
+                    last[v] = position
+        results = set(self.func.results)
+        producers = {v for g in groups for n in g.nodes for v in n.values}
+        params = {p: i for i, p in enumerate(self.func.params)}
+        for position in range(len(groups) - 1, -1, -1):
+            (node, *_) = groups[position].nodes
+            if node.op is None or node.op.name not in ("write", "scatter") or node.kind != "own":
+                continue
+            base, v = node.op.operands[0], node.op.result
+            if last.get(base, position) > position or base in results:
+                continue
+            if base in params:
+                i = params[base]
+                j = self.donate.get(i)
+                if j is not None and self.storage.destinations(v)[0] == self.program.outputs[j]:
+                    self.program.donations[j] = i
+                    self.storage.heirs[base] = v
+            elif base in producers:
+                self.storage.heirs[base] = v
+
     # -- steps --------------------------------------------------------------------------------
     def _finish(self, maker: KernelMaker) -> None:
         origin = "_".join(dict.fromkeys(maker.origin)) or "copy"
         name = f"k{len(self.program.steps)}_{origin}"[:60]
         self.program.steps.append(maker.finish(name))
+
+    def _opaque(self, node: Node) -> None:
+        if node.kind != "own":
+            lower_opaque(self.storage, node, self.target)
+            return
+        assert node.op is not None
+        out = finish_outputs(self.storage, node.op.result)
+        base = node.op.operands[0]
+        heir = self.storage.heirs.get(base) is node.op.result
+        lower_own(self.storage, node, out, self.storage.of[base] if heir else None)
 
     def _split(self, group: Group, needed: set[Value]) -> None:
         from .blocks import lower_split

@@ -65,7 +65,9 @@ def _known(value, env):
 
 def _call(step: CallStep, memory, env) -> None:
     words = [w if isinstance(w, Ref) else dims.evaluate(w, env) for w in step.words]
-    assert step.symbol.startswith("gemm"), step.symbol
+    if not step.symbol.startswith("gemm"):
+        _convolve(step, words, memory)
+        return
     a, b, c, za, zb, zc, m, n, k, rsa, csa, rsb, csb, ldc, parts, *_ = words
     batch = dims.evaluate(step.extent, env) // parts
     if not m * n * batch:
@@ -199,3 +201,20 @@ def scalar(op: str, args: list, dtype: DType, attrs: dict):
     out = np.asarray(out)
     assert out.dtype == dtype.numpy, (op, args, out.dtype, dtype)
     return out[()]
+
+
+def _convolve(step: CallStep, words: list, memory) -> None:
+    kind = step.symbol.rsplit("_", 1)[0]
+    x, w, y, n, groups, c, f, h, wd, kh, kw, oh, ow, sh, sw, top, left, dh, dw, *_ = words
+    shapes = {x: (n, groups * c, h, wd), w: (groups * f, c, kh, kw), y: (n, groups * f, oh, ow)}
+    arrays = {r: memory[r.buffer].reshape(s) for r, s in shapes.items()}
+    bottom, right = (oh - 1) * sh + dh * (kh - 1) + 1 - h - top, (ow - 1) * sw + dw * (kw - 1) + 1 - wd - left
+    attrs = {
+        "stride": (sh, sw), "padding": ((top, bottom), (left, right)), "dilation": (dh, dw), "groups": groups,
+    }  # fmt: skip
+    if kind == "conv":
+        arrays[y][...] = lookup(kind).numpy(arrays[x], arrays[w], **attrs)
+    elif kind == "conv_input":
+        arrays[x][...] = lookup(kind).numpy(arrays[y], arrays[w], input_shape=shapes[x], **attrs)
+    else:
+        arrays[w][...] = lookup(kind).numpy(arrays[x], arrays[y], weight_shape=shapes[w], **attrs)

@@ -165,3 +165,76 @@ def test_repeated_results_and_results_that_are_inputs():
         return y, x, y
 
     check(body, f32(20, 30), f32(30, 40))
+
+
+def spec(shape, strides, offset):
+    return {"shape": shape, "strides": strides, "offset": offset}
+
+
+def test_writes_stay_in_place():
+    def body(b, x, k):
+        y = b.write(x, k, **spec((2, 3), (6, 1), 1))
+        return b.write(y, b.neg(k), **spec((2, 3), (6, 1), 13))
+
+    p = check(body, f32(5, 6), f32(2, 3), steps=2, donate={0: 0})
+    assert p.donations == {0: 0}
+    check(body, f32(5, 6), f32(2, 3), steps=3)
+
+
+def test_write_that_reads_its_base():
+    def add_to_row(b, x):
+        row = b.strided(x, **spec((6,), (1,), 6))
+        return b.write(x, b.add(row, 1.0), **spec((6,), (1,), 6))
+
+    p = check(add_to_row, f32(5, 6), steps=1, donate={0: 0})
+    assert p.donations == {0: 0}
+
+    def shift_rows(b, x):
+        rows = b.strided(x, **spec((4, 6), (6, 1), 0))
+        return b.write(x, rows, **spec((4, 6), (6, 1), 6))
+
+    check(shift_rows, f32(5, 6), steps=2, donate={0: 0})
+    check(shift_rows, f32(5, 6), steps=2)
+
+
+def test_overlapping_write():
+    check(lambda b, x, k: b.write(x, k, **spec((3, 3), (1, 1), 3)), f32(3, 4), f32(3, 3))
+
+
+@pytest.mark.parametrize("kind", ["set", "add", "mul", "min", "max"])
+def test_scatter(kind):
+    def body(b, x, v, i):
+        return b.emit1("scatter", x, v, i, axes=(1,), kind=kind)
+
+    check(body, f32(4, 3, 5), f32(7, 4, 5), TensorType(dtypes.i64, (7,)))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["sum", "prod", "max", "min"])
+def test_scan(kind, axis):
+    check(lambda b, x: b.scan(b.mul(x, 2.0), kind=kind, axis=axis), f32(3, 4, 5), steps=1)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.f32, dtypes.f64, dtypes.u32])
+def test_philox(dtype):
+    i64 = ScalarType(dtypes.i64)
+    check(lambda b, s, o: b.emit1("philox", s, o, shape=(3, 5), dtype=dtype), i64, i64, steps=1)
+
+
+def test_half_accumulates_in_f32():
+    half = TensorType(dtypes.f16, (4, 300))
+    check(lambda b, x: b.reduce(x, "sum", (1,)), half, rtol=2e-3)
+    check(lambda b, x, y: b.dot(x, b.permute(y, (1, 0))), half, half, rtol=2e-3)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_convolutions_are_calls(rank):
+    attrs = {
+        "stride": (2, 1)[:rank], "padding": ((1, 1), (0, 2))[:rank], "dilation": (1, 2)[:rank],
+        "groups": 2,
+    }  # fmt: skip
+    x, w = (2, 4, 9, 8)[: 2 + rank], (6, 2, 3, 2)[: 2 + rank]
+    p = check(lambda b, x, w: b.emit1("conv", x, w, **attrs), f32(*x), f32(*w), steps=1)
+    y = f32(*p.buffers[p.outputs[0]].shape)
+    check(lambda b, g, w: b.emit1("conv_input", g, w, input_shape=x, **attrs), y, f32(*w), steps=1)
+    check(lambda b, x, g: b.emit1("conv_weight", x, g, weight_shape=w, **attrs), f32(*x), y, steps=1)
