@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from typing import Any
 
-from tracec_ir.dims import Dim, substitute, symbol, symbols
+from tracec_ir.dims import Dim, Sym, substitute, symbol, symbols
 
 from .core import (
     ArgCarry,
@@ -30,7 +32,7 @@ def kernel_text(kernel: Kernel) -> str:
 
 
 def structural_key(kernel: Kernel) -> str:
-    """A hash equal for kernels that differ in names only (kernel, buffers, sizes, scalars, loops)."""
+    """A hash that is equal for kernels that differ in names only."""
     return hashlib.sha256(canonical_text(kernel).encode()).hexdigest()[:32]
 
 
@@ -47,7 +49,7 @@ def canonical_text(kernel: Kernel) -> str:
 
 
 class _Printer:
-    def __init__(self, rename) -> None:
+    def __init__(self, rename: Callable[[str], str]) -> None:
         self.rename = rename
 
     def name(self, name: str) -> str:
@@ -55,7 +57,8 @@ class _Printer:
 
     def index(self, dim: Dim) -> str:
         # first appearance must not depend on the names themselves, so definitions come before uses
-        named = {s.name: symbol(self.name(s.name)) for s in sorted(symbols(dim), key=_number)}
+        found: list[Sym] = sorted(symbols(dim), key=_number)
+        named: dict[str, Dim] = {s.name: symbol(self.name(s.name)) for s in found}
         return repr(substitute(dim, named)).replace("?", "")
 
     def kernel(self, kernel: Kernel, name: str) -> list[str]:
@@ -73,7 +76,7 @@ class _Printer:
         for statement in body:
             self.statement(statement, depth, lines)
 
-    def statement(self, s, depth: int, lines: list[str]) -> None:
+    def statement(self, s: Any, depth: int, lines: list[str]) -> None:
         pad = "  " * depth
         if isinstance(s, Loop):
             carries = [self.carry(c) for c in s.carries]
@@ -88,11 +91,12 @@ class _Printer:
 
     def carry(self, c: Carry | ArgCarry) -> str:
         if isinstance(c, ArgCarry):
-            return f"{self.name(c.name)}, {self.name(c.index_name)} = arg{c.combine} : {c.dtype.code}"
+            names = f"{self.name(c.name)}, {self.name(c.index_name)}"
+            return f"{names} = arg{c.combine} : {c.dtype.code}"
         init = self.name(c.init) if isinstance(c.init, str) else repr(c.init)
         return f"{self.name(c.name)} = {c.combine}({init}) : {c.dtype.code}"
 
-    def simple(self, s) -> str:
+    def simple(self, s: Any) -> str:
         if isinstance(s, Const):
             return f"{self.name(s.name)} = {s.value!r} : {s.dtype.code}"
         if isinstance(s, Scalar):
@@ -115,7 +119,8 @@ class _Printer:
             mask = f" if {self.name(s.mask)}" if s.mask else ""
             return f"update {self.name(s.carry)} <- {self.name(s.value)}{mask}"
         if isinstance(s, ArgUpdate):
-            return f"update {self.name(s.carry)} <- {self.name(s.value)} at {self.index(s.position)}"
+            place = self.index(s.position)
+            return f"update {self.name(s.carry)} <- {self.name(s.value)} at {place}"
         if isinstance(s, Scratch):
             return f"scratch {self.name(s.name)}: {s.dtype.code}[{self.index(s.count)}]"
         if isinstance(s, Check):
@@ -123,11 +128,11 @@ class _Printer:
         raise TypeError(f"not a kernel statement: {s!r}")
 
 
-def _number(s) -> tuple:
+def _number(s: Sym) -> tuple:
     """Order of symbols inside one index: by trailing number, then name."""
     digits = re.search(r"\d+$", s.name)
     return (int(digits[0]) if digits else -1, s.name)
 
 
-def _attr(value) -> str:
+def _attr(value: Any) -> str:
     return getattr(value, "code", None) or repr(value)

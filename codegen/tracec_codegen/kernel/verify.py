@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracec_ir.dims import Dim, symbols
 
 from .core import (
@@ -115,7 +117,7 @@ class _Verifier:
         self.body(s.body, inner, s, top=False)
         scope.update(before)
 
-    def simple(self, s, scope: dict[str, str], loop: Loop | None) -> None:
+    def simple(self, s: Any, scope: dict[str, str], loop: Loop | None) -> None:
         if isinstance(s, Const):
             self.define(s.name, s.dtype.code, scope)
         elif isinstance(s, Scalar):

@@ -86,5 +86,5 @@ def lane_bits(loop: Loop, buffers: Mapping[str, tuple[Any, DType]]) -> int:
 
 def narrow_memory(loop: Loop, buffers: Mapping[str, tuple[Any, DType]]) -> bool:
     """Whether elements of 8 or 16 bits are read or written per lane."""
-    loads = [s for s, _ in _dependent(loop) if isinstance(s, Load)]
+    loads: list[Any] = [s for s, _ in _dependent(loop) if isinstance(s, Load)]
     return any(buffers[s.buf][1].bits < 32 for s in [*loads, *_stores(loop.body)])

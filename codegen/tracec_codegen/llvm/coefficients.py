@@ -4,7 +4,8 @@ Fitted with 100-digit arithmetic (mpmath): near-minimax interpolation at Chebysh
 `mpmath.chebyfit(function, interval, terms)`, of the function and interval named above each table.
 Tables marked "weighted" were fitted in double by iteratively reweighted least squares (500
 Chebyshev nodes, 60 turns, weights lam *= error / max error), with the error weighted as stated.
-Names ending in _32 serve f32 arithmetic; _LOW is f64 arithmetic for f32 results; _FULL is for f64 results.
+Names ending in _32 serve f32 arithmetic; _LOW is f64 arithmetic for f32 results; _FULL is for
+f64 results.
 """
 
 from __future__ import annotations

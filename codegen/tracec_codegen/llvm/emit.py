@@ -6,6 +6,8 @@ addresses, the sizes.  The error record is two i64: code (0: none) and offending
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracec_ir.dims import Dim, floordiv
 from tracec_ir.dtypes import i64
 
@@ -98,7 +100,7 @@ class _KernelEmitter:
         for statement in body:
             self.statement(statement)
 
-    def statement(self, st) -> None:
+    def statement(self, st: Any) -> None:
         if isinstance(st, (Const, Scalar, IndexValue, Load)):
             found = self.s.find(st.name)
             if found is not None and found.level < self.s.depth:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tracec_ir.dims import Atom, Dim, Poly, Sym, symbols
+from tracec_ir.dims import Atom, Dim, Poly, Sym, floordiv, symbol, symbols
 from tracec_ir.dtypes import i64
 
+from ..kernel.core import Loop
 from .state import State, Val, memory_type
-from .text import Value, constant, vector_type
+from .text import Value, constant, vector_constant, vector_type
 
 _Parts = tuple[Dim, Dim, Dim]
 
@@ -23,16 +25,37 @@ class Access:
     level: int
 
 
-def is_positive(dim: Dim) -> bool:
-    """Whether the dim is surely at least 1 (symbols of sizes are at least 2)."""
+def is_positive(dim: Dim, around: Sequence[Loop] = ()) -> bool:
+    """Whether a loop extent is surely at least 1 (symbols of sizes are at least 2).
+
+    `around` are the loops around it: block v of ceil(total / block) blocks has
+    min(block, total - v * block) elements, which is never 0.
+    """
     if isinstance(dim, int):
         return dim >= 1
+    only = list(dim.terms.items())
+    if len(only) == 1 and len(only[0][0]) == 1 and only[0][1] >= 1:
+        unknown = only[0][0][0]
+        if isinstance(unknown, Atom) and unknown.kind == "min":
+            sides = [(unknown.a, unknown.b), (unknown.b, unknown.a)]
+            return any(isinstance(x, int) and x >= 1 and _rest_of_blocks(x, y, around)
+                       for x, y in sides)
     total = 0
     for mono, coef in dim.terms.items():
         if mono and (coef < 0 or any(isinstance(u, Atom) for u in mono)):
             return False
         total += coef * 2 ** len(mono)
     return total >= 1
+
+
+def _rest_of_blocks(block: int, rest: Dim, around: Sequence[Loop]) -> bool:
+    if is_positive(rest):
+        return True
+    for loop in around:
+        total = rest + symbol(loop.var) * block
+        if not any(s.name == loop.var for s in symbols(total)):
+            return loop.extent == floordiv(total + (block - 1), block)
+    return False
 
 
 class IndexEmitter:
@@ -239,8 +262,6 @@ class IndexEmitter:
         if isinstance(factor, int):
             if factor == 1:
                 return iota
-            from .text import vector_constant
-
             return vector_constant("i64", [factor * k for k in range(count)])
         level = self.level(factor)
         return s.cached(level, ("steps", factor, count),
@@ -294,9 +315,11 @@ class IndexEmitter:
         over_lanes = f.add(f.splat(over, n), f.iota("i32", n))
         wide = vector_type("i32", n)
         inside = f.icmp("slt", over_lanes, 0)
+
         def float_divisor() -> Value:
             small = f.cast("trunc", f.smin(divisor, limit), "i32")
             return f.splat(f.cast("sitofp", small, "float"), n)
+
         denominator = s.cached(self.level(atom.b), ("float divisor", atom.b, n), float_divisor)
         wraps = f.cast("fptosi", f.fdiv(f.cast("sitofp", over_lanes, "float"), denominator), "i32")
         if atom.kind == "//":

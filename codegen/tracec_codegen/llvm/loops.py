@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tracec_ir.dtypes import f32, f64
+from tracec_ir.dtypes import f32, f64, i64
 
 from ..kernel.core import ArgCarry, ArgUpdate, Carry, Loop, Update
 from .accumulate import Accumulator, ArgExtreme, Parts, make
 from .analysis import body_weight, lane_bits, narrow_memory, nested_kinds
 from .index import IndexEmitter, is_positive
-from .memory import combine
+from .memory import combine, identity
 from .scalar import convert
 from .state import Lanes, State, register_type
 from .stream import StreamEmitter
@@ -81,6 +81,10 @@ class LoopEmitter:
             return not inner & {"vector", "reduce"}
         return loop.kind == "parallel" and not inner
 
+    def _turns(self, loop: Loop) -> bool:
+        """Whether the loop surely has a turn."""
+        return loop.kind == "parallel" or is_positive(loop.extent, self.stream.open[:-1])
+
     # ---- serial loops ------------------------------------------------------------------------
 
     def _width(self) -> int:
@@ -107,13 +111,13 @@ class LoopEmitter:
                     value = f.cast("fpext", value, "double")
                 running.append(_Running(carry, None, [value], False))
         starts = [p for r in running for p in r.parts]
-        with s.scope(runs=loop.kind == "parallel" or is_positive(loop.extent)):
+        with s.scope(runs=self._turns(loop)):
             with f.loop(low, high, carry=starts) as turn, self._carries(running):
                 carried = iter(turn.carried)
                 for r in running:
                     r.parts = [next(carried) for _ in r.parts]
                     self._show(r)
-                s.define(loop.var, turn.index, f64, natural=True)
+                s.define(loop.var, turn.index, i64, natural=True)
                 self.emit_body(loop.body)
                 turn.next(*(p for r in running for p in r.parts))
         results = iter(turn.results)
@@ -135,8 +139,6 @@ class LoopEmitter:
     def _define(self, carry: Carry | ArgCarry, results: list[Value]) -> None:
         self.s.define(carry.name, results[0], carry.dtype)
         if isinstance(carry, ArgCarry):
-            from tracec_ir.dtypes import i64
-
             self.s.define(carry.index_name, results[1], i64)
 
     @contextmanager
@@ -239,7 +241,7 @@ class LoopEmitter:
         """All turns of a lane loop or reduction; the totals."""
         f = self.s.f
         width = lanes if bits is not None else self._width()
-        runs = loop.kind == "parallel" or is_positive(loop.extent)
+        runs = self._turns(loop)
         step = lanes * unroll
         count = high if str(low) == "0" else f.sub(high, low)
         number = loop.extent if loop.kind != "parallel" and isinstance(loop.extent, int) else None
@@ -360,7 +362,7 @@ class LoopEmitter:
             bits = min(64, max(8, s.target.vector_bits // lanes))
             mask = f.lane_mask(f.sub(high, base), lanes, bits)
         s.lanes = Lanes(loop.var, lanes, base, offset, mask, s.depth)
-        s.define(loop.var, base, f64, natural=True)
+        s.define(loop.var, base, i64, natural=True)
         try:
             self.emit_body(loop.body)
         finally:
@@ -371,7 +373,7 @@ class LoopEmitter:
         level = s.levels[-1]
         level.names.clear()
         level.cache.clear()
-        s.define(loop.var, s.f.add(base, copy), f64, natural=True)
+        s.define(loop.var, s.f.add(base, copy), i64, natural=True)
         self.emit_body(loop.body)
 
 
@@ -386,6 +388,4 @@ def _wide(carry: Carry) -> bool:
 
 
 def _neutral(carry: Carry) -> bool:
-    from .memory import identity
-
     return carry.init == identity(carry.combine, carry.dtype)

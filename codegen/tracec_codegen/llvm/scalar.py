@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from tracec_ir.dtypes import DType, b1
 
 from . import vmath
-from .memory import nan_extreme, round_to
+from .memory import from_memory, nan_extreme, round_to, to_memory
 from .state import State, register_type
-from .text import Value, bits_of, constant, element_of, with_element
+from .text import Function, Value, bits_of, constant, element_of, with_element
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Call:
     attrs: dict
 
     @property
-    def f(self):
+    def f(self) -> Function:
         return self.state.f
 
     @property
@@ -345,8 +345,6 @@ def _to_integer(s: State, a: Value, to: DType) -> Value:
 
 @lowering("bitcast")
 def _bitcast(c: Call, a: Value) -> Value:
-    from .memory import from_memory, to_memory
-
     source, to = c.of, c.dtype
     if source.bits != to.bits:
         raise NotImplementedError(f"bitcast of {source.name} to {to.name} in a kernel")

@@ -7,6 +7,7 @@ and by the alignment of the addresses.
 from __future__ import annotations
 
 from tracec_ir.dims import Dim, Poly, symbols
+from tracec_ir.dtypes import i64
 
 from ..kernel.core import Loop, Store
 from .analysis import body_weight
@@ -40,7 +41,7 @@ class StreamEmitter:
         large = (constant("i1", 1) if isinstance(total, int)
                  else f.icmp("sge", self.index.uniform(total), STREAM_BYTES))
         s.lanes = Lanes(loop.var, lanes, low, 0, None, s.depth)
-        s.define(loop.var, low, s.buffers[stores[0].buf][1], natural=True)
+        s.define(loop.var, low, i64, natural=True)
         try:
             for x in stores:
                 address = f.cast("ptrtoint", self.index.access(x.buf, x.index).address, "i64")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..target import Target
 from .text import Function, Value, constant, element_of, lanes_of, with_element
@@ -131,7 +131,7 @@ class Real:
 
     # ---- lanes -----------------------------------------------------------------------------
 
-    def rarely(self, condition: Value, fast: Value, slow) -> Value:
+    def rarely(self, condition: Value, fast: Value, slow: Callable[[], Value]) -> Value:
         """`fast`, or the result of emitting `slow` if the condition holds in any lane."""
         f = self.f
         any_lane = f.reduce("or", condition)

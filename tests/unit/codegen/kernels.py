@@ -17,7 +17,7 @@ from tracec_ir.dims import symbol
 from tracec_ir.dtypes import DType
 
 CANARY = 0xA5
-I, N = symbol("i"), symbol("n")
+P, N = symbol("i"), symbol("n")
 
 
 class Compiled:
@@ -66,10 +66,10 @@ def pointwise(op: str, types: tuple[DType, ...], result: DType, isa: str = "",
               kind: str = "vector") -> Compiled:
     """y[i] = op(x0[i], x1[i], ...)"""
     names = [f"x{k}" for k in range(len(types))]
-    body: list = [Load(f"%{k}", name, I, d) for k, (name, d) in enumerate(zip(names, types))]
+    body: list = [Load(f"%{k}", name, P, d) for k, (name, d) in enumerate(zip(names, types))]
     args = tuple(f"%{k}" for k in range(len(types)))
     attrs = {"dtype": result} if op in ("cast", "bitcast") else {}
-    body += [Scalar("%r", op, args, result, attrs), Store("y", I, "%r")]
+    body += [Scalar("%r", op, args, result, attrs), Store("y", P, "%r")]
     bufs = [Buf(name, d) for name, d in zip(names, types)] + [Buf("y", result, "out")]
     kernel = Kernel("pointwise", bufs, [Size("n")], [Loop("i", N, kind, body)])
     return Compiled(kernel, host_target(isa or None))

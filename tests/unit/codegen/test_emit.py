@@ -1,4 +1,4 @@
-"""The LLVM emitter: every pointwise primitive, tails, strides, reductions, scans, masks, targets."""
+"""The LLVM emitter: pointwise primitives, tails, strides, reductions, scans, masks, targets."""
 
 import warnings
 import zlib
@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from tests.unit.codegen.kernels import Compiled, I, N, apply, pointwise, ulps
+from tests.unit.codegen.kernels import Compiled, N, P, apply, pointwise, ulps
 from tracec_codegen.jit import compile_text
 from tracec_codegen.kernel.core import (
     ArgCarry,
@@ -203,8 +203,8 @@ def test_every_tail_length(dtype, isa: str) -> None:
 
 def test_constant_extents() -> None:
     for count in (1, 2, 3, 5, 8, 9, 16, 31, 32, 33, 40, 64, 100):
-        body = [Load("%0", "x", I, f32), Scalar("%1", "mul", ("%0", "%0"), f32),
-                Store("y", I, "%1")]
+        body = [Load("%0", "x", P, f32), Scalar("%1", "mul", ("%0", "%0"), f32),
+                Store("y", P, "%1")]
         kernel = Kernel("square", [Buf("x", f32), Buf("y", f32, "out")], [],
                         [Loop("i", count, "vector", body)])
         x = np.arange(count, dtype=np.float32)
@@ -227,17 +227,17 @@ def test_parallel_ranges_touch_their_part_only() -> None:
 def test_strides_broadcasts_and_divisions() -> None:
     bufs = [Buf("x", f32), Buf("b", f32), Buf("y", f32, "out")]
     for name, index, picture in (
-        ("transposed", (I % M) * N + I // M, lambda x: x.T),
-        ("reversed", M * N - 1 - I, lambda x: x.ravel()[::-1]),
-        ("column", I // N * N, lambda x: np.broadcast_to(x[:, :1], x.shape)),
-        ("row", I % N, lambda x: np.broadcast_to(x[0], x.shape)),
-        ("clamped", minimum(I, 4), lambda x: x.ravel()[np.minimum(np.arange(x.size), 4)]),
-        ("halves", I // 2, lambda x: x.ravel()[np.arange(x.size) // 2]),
-        ("sevenths", (I + 3) // 7, lambda x: x.ravel()[(np.arange(x.size) + 3) // 7]),
-        ("mod3", (I - 2) % 3, lambda x: x.ravel()[(np.arange(x.size) - 2) % 3]),
+        ("transposed", (P % M) * N + P // M, lambda x: x.T),
+        ("reversed", M * N - 1 - P, lambda x: x.ravel()[::-1]),
+        ("column", P // N * N, lambda x: np.broadcast_to(x[:, :1], x.shape)),
+        ("row", P % N, lambda x: np.broadcast_to(x[0], x.shape)),
+        ("clamped", minimum(P, 4), lambda x: x.ravel()[np.minimum(np.arange(x.size), 4)]),
+        ("halves", P // 2, lambda x: x.ravel()[np.arange(x.size) // 2]),
+        ("sevenths", (P + 3) // 7, lambda x: x.ravel()[(np.arange(x.size) + 3) // 7]),
+        ("mod3", (P - 2) % 3, lambda x: x.ravel()[(np.arange(x.size) - 2) % 3]),
     ):
         body = [Load("%0", "x", index, f32), Load("%1", "b", 0, f32),
-                Scalar("%2", "add", ("%0", "%1"), f32), Store("y", I, "%2")]
+                Scalar("%2", "add", ("%0", "%1"), f32), Store("y", P, "%2")]
         kernel = Kernel(name, bufs, [Size("m"), Size("n")], [Loop("i", M * N, "vector", body)])
         run = Compiled(kernel)
         for m, n in ((2, 3), (5, 7), (3, 64), (64, 3), (17, 31)):
@@ -249,9 +249,9 @@ def test_strides_broadcasts_and_divisions() -> None:
 
 def test_masked_loads_read_nothing_outside() -> None:
     """A padded read: positions outside get `other` and their addresses may be wild."""
-    far = I * 100000 - 100000 * 5
-    body = [IndexValue("%i", I, i64), Const("%5", 5, i64), Scalar("%ok", "eq", ("%i", "%5"), b1),
-            Load("%0", "x", far, f32, mask="%ok", other=-1.5), Store("y", I, "%0")]
+    far = P * 100000 - 100000 * 5
+    body = [IndexValue("%i", P, i64), Const("%5", 5, i64), Scalar("%ok", "eq", ("%i", "%5"), b1),
+            Load("%0", "x", far, f32, mask="%ok", other=-1.5), Store("y", P, "%0")]
     kernel = Kernel("padded", [Buf("x", f32), Buf("y", f32, "out")], [Size("n")],
                     [Loop("i", N, "vector", body)])
     y = np.zeros(21, np.float32)
@@ -260,8 +260,8 @@ def test_masked_loads_read_nothing_outside() -> None:
 
 
 def test_masked_stores() -> None:
-    body = [Load("%0", "x", I, f32), Const("%z", 0, f32), Scalar("%p", "gt", ("%0", "%z"), b1),
-            Store("y", I, "%0", mask="%p")]
+    body = [Load("%0", "x", P, f32), Const("%z", 0, f32), Scalar("%p", "gt", ("%0", "%z"), b1),
+            Store("y", P, "%0", mask="%p")]
     kernel = Kernel("positive", [Buf("x", f32), Buf("y", f32, "inout")], [Size("n")],
                     [Loop("i", N, "vector", body)])
     x = np.random.default_rng(0).normal(size=77).astype(np.float32)
@@ -272,7 +272,7 @@ def test_masked_stores() -> None:
 
 def test_streaming_stores_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "STREAM_BYTES", 64)
-    body = [Load("%0", "x", I, f32), Scalar("%1", "add", ("%0", "%0"), f32), Store("y", I, "%1")]
+    body = [Load("%0", "x", P, f32), Scalar("%1", "add", ("%0", "%0"), f32), Store("y", P, "%1")]
     kernel = Kernel("streamed", [Buf("x", f32), Buf("y", f32, "out")], [Size("n")],
                     [Loop("i", N, "parallel", body)])
     assert "nontemporal" in emit(kernel, host_target())
@@ -294,7 +294,7 @@ def reduction(kind: str, dtype, isa: str = "", extent=N) -> Compiled:
         else:
             info = np.iinfo(dtype.numpy)
             init = int(info.min if kind == "max" else info.max)
-    loop = Loop("i", extent, "reduce", [Load("%0", "x", I, dtype), Update("%r", "%0")],
+    loop = Loop("i", extent, "reduce", [Load("%0", "x", P, dtype), Update("%r", "%0")],
                 [Carry("%r", init, kind, dtype)])
     kernel = Kernel("reduction", [Buf("x", dtype), Buf("y", dtype, "out")],
                     [Size("n")] if extent is N else [], [loop, Store("y", 0, "%r")])
@@ -366,7 +366,7 @@ def test_constant_and_empty_reductions() -> None:
 @pytest.mark.parametrize("dtype", [f32, f64, i64, i32, u8], ids=lambda d: d.code)
 def test_argmax_takes_the_first_best(dtype, isa: str) -> None:
     for kind, pick in (("max", np.argmax), ("min", np.argmin)):
-        loop = Loop("i", N, "reduce", [Load("%0", "x", I, dtype), ArgUpdate("%v", "%0", I)],
+        loop = Loop("i", N, "reduce", [Load("%0", "x", P, dtype), ArgUpdate("%v", "%0", P)],
                     [ArgCarry("%v", "%p", kind, dtype)])
         kernel = Kernel("arg", [Buf("x", dtype), Buf("v", dtype, "out"), Buf("p", i64, "out")],
                         [Size("n")], [loop, Store("v", 0, "%v"), Store("p", 0, "%p")])
@@ -423,7 +423,7 @@ def test_a_chunk_gives_the_same_bits() -> None:
 
 
 def test_column_sums_keep_lanes_outside() -> None:
-    inner = Loop("i", M, "reduce", [Load("%0", "x", I * N + J, f32), Update("%s", "%0"),
+    inner = Loop("i", M, "reduce", [Load("%0", "x", P * N + J, f32), Update("%s", "%0"),
                                     Update("%a", "%0")],
                  [Carry("%s", 0, "sum", f32), Carry("%a", float("-inf"), "max", f32)])
     kernel = Kernel("columns", [Buf("x", f32), Buf("y", f32, "out"), Buf("z", f32, "out")],
@@ -439,7 +439,7 @@ def test_column_sums_keep_lanes_outside() -> None:
 
 
 def test_nested_reductions_and_initial_values() -> None:
-    inner = Loop("i", N, "reduce", [Load("%0", "x", J * N + I, f32), Update("%r", "%0")],
+    inner = Loop("i", N, "reduce", [Load("%0", "x", J * N + P, f32), Update("%r", "%0")],
                  [Carry("%r", 0, "sum", f32)])
     outer = Loop("j", M, "reduce", [inner, Update("%s", "%r")], [Carry("%s", 5.0, "sum", f32)])
     kernel = Kernel("nested", [Buf("x", f32), Buf("y", f32, "out")], [Size("m"), Size("n")],
@@ -452,7 +452,7 @@ def test_nested_reductions_and_initial_values() -> None:
 
 def test_blocks_cut_by_a_minimum() -> None:
     block = minimum(64, N - J * 64)
-    inner = Loop("i", block, "reduce", [Load("%0", "x", J * 64 + I, f32), Update("%r", "%0")],
+    inner = Loop("i", block, "reduce", [Load("%0", "x", J * 64 + P, f32), Update("%r", "%0")],
                  [Carry("%r", 0, "sum", f32)])
     kernel = Kernel("blocks", [Buf("x", f32), Buf("y", f32, "out")], [Size("n")],
                     [Loop("j", (N + 63) // 64, "parallel", [inner, Store("y", J, "%r")])])
@@ -468,8 +468,8 @@ def test_scans_read_their_carry() -> None:
     for kind, function in (("sum", np.cumsum), ("max", np.maximum.accumulate),
                            ("prod", np.cumprod)):
         init = {"sum": 0, "max": float("-inf"), "prod": 1}[kind]
-        loop = Loop("i", N, "serial", [Load("%0", "x", I, f32), Update("%s", "%0"),
-                                       Store("y", I, "%s")], [Carry("%s", init, kind, f32)])
+        loop = Loop("i", N, "serial", [Load("%0", "x", P, f32), Update("%s", "%0"),
+                                       Store("y", P, "%s")], [Carry("%s", init, kind, f32)])
         kernel = Kernel("scan", [Buf("x", f32), Buf("y", f32, "out")], [Size("n")], [loop])
         x = np.random.default_rng(2).uniform(0.9, 1.1, 300).astype(np.float32)
         y = np.zeros_like(x)
@@ -479,8 +479,8 @@ def test_scans_read_their_carry() -> None:
 
 def test_gather_rows_and_elements() -> None:
     body = [Load("%k", "at", J, i64),
-            Loop("i", N, "vector", [Load("%0", "x", symbol("%k") * N + I, f32),
-                                    Store("y", J * N + I, "%0")])]
+            Loop("i", N, "vector", [Load("%0", "x", symbol("%k") * N + P, f32),
+                                    Store("y", J * N + P, "%0")])]
     bufs = [Buf("x", f32), Buf("at", i64), Buf("y", f32, "out")]
     kernel = Kernel("rows", bufs, [Size("m"), Size("n")], [Loop("j", M, "parallel", body)])
     x = np.random.default_rng(1).random((10, 37), np.float32)
@@ -489,8 +489,8 @@ def test_gather_rows_and_elements() -> None:
     Compiled(kernel)([x.ravel(), at, y], [4, 37], 0, 4)
     assert np.array_equal(y.reshape(4, 37), x[at])
     kernel = Kernel("elements", bufs, [Size("n")], [Loop("i", N, "vector", [
-        Load("%k", "at", I, i64), Load("%0", "x", symbol("%k") * 3 + 1, f32),
-        Store("y", I, "%0")])])
+        Load("%k", "at", P, i64), Load("%0", "x", symbol("%k") * 3 + 1, f32),
+        Store("y", P, "%0")])])
     at = np.random.default_rng(2).integers(0, 100, 53)
     y = np.zeros(53, np.float32)
     Compiled(kernel)([x.ravel(), at, y], [53])
@@ -499,7 +499,7 @@ def test_gather_rows_and_elements() -> None:
 
 def test_scatter_combines_in_order() -> None:
     for kind, at_function in (("add", np.add.at), ("max", np.maximum.at), ("", None)):
-        body = [Load("%k", "at", I, i64), Load("%0", "v", I, f32),
+        body = [Load("%k", "at", P, i64), Load("%0", "v", P, f32),
                 Store("y", symbol("%k"), "%0", combine=kind)]
         kernel = Kernel("scatter", [Buf("v", f32), Buf("at", i64), Buf("y", f32, "inout")],
                         [Size("n")], [Loop("i", N, "serial", body)])
@@ -516,8 +516,8 @@ def test_scatter_combines_in_order() -> None:
 
 
 def test_checks_record_the_first_failure() -> None:
-    body = [Load("%k", "at", I, i64), Const("%c", 100, i64),
-            Scalar("%ok", "lt", ("%k", "%c"), b1), Check("%ok", 7, "%k"), Store("y", I, "%k")]
+    body = [Load("%k", "at", P, i64), Const("%c", 100, i64),
+            Scalar("%ok", "lt", ("%k", "%c"), b1), Check("%ok", 7, "%k"), Store("y", P, "%k")]
     kernel = Kernel("checked", [Buf("at", i64), Buf("y", i64, "out")], [Size("n")],
                     [Loop("i", N, "vector", body)], uses_error=True)
     run = Compiled(kernel)
@@ -530,10 +530,10 @@ def test_checks_record_the_first_failure() -> None:
 
 
 def test_run_time_scalars_are_loaded_once() -> None:
-    body = [Load("%0", "x", I, f32), Load("%a", "a", 0, f64), Scalar("%b", "cast", ("%a",), f32,
+    body = [Load("%0", "x", P, f32), Load("%a", "a", 0, f64), Scalar("%b", "cast", ("%a",), f32,
                                                                      {"dtype": f32}),
             Scalar("%c", "exp", ("%b",), f32), Scalar("%1", "mul", ("%0", "%c"), f32),
-            Store("y", I, "%1")]
+            Store("y", P, "%1")]
     kernel = Kernel("scaled", [Buf("x", f32), Buf("a", f64), Buf("y", f32, "out")], [Size("n")],
                     [Loop("i", N, "vector", body)])
     text = emit(kernel, host_target())
@@ -548,9 +548,9 @@ def test_run_time_scalars_are_loaded_once() -> None:
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "sse2", "neon", "generic"])
 def test_all_targets_emit_objects(isa: str) -> None:
     target = named_target(isa)
-    half = [Load("%0", "x", I, f16), Scalar("%1", "tanh", ("%0",), f16),
+    half = [Load("%0", "x", P, f16), Scalar("%1", "tanh", ("%0",), f16),
             Scalar("%2", "round", ("%1",), f16), Scalar("%3", "remainder", ("%2", "%0"), f16),
-            Store("y", I, "%3")]
+            Store("y", P, "%3")]
     kernels = [softmax(), Kernel("half", [Buf("x", f16), Buf("y", f16, "out")], [Size("n")],
                                  [Loop("i", N, "vector", half)])]
     for kernel in kernels:
@@ -570,7 +570,7 @@ def test_keys_ignore_names_only() -> None:
         "z", symbol("a"), "vector", [Load("v", "p", symbol("z"), f32),
                                      Store("q", symbol("z"), "v")])])
     plain = Kernel("l", [Buf("x", f32), Buf("y", f32, "out")], [Size("n")], [Loop(
-        "i", N, "vector", [Load("%0", "x", I, f32), Store("y", I, "%0")])])
+        "i", N, "vector", [Load("%0", "x", P, f32), Store("y", P, "%0")])])
     assert structural_key(renamed) == structural_key(plain)
     assert "reduce i1 < n carry %m = max(-inf) : f32 {" in kernel_text(kernel)
     assert scratch_bytes(Kernel("s", [], [], [Scratch("t", f32, 17)])) == 128
