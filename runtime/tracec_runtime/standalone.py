@@ -11,7 +11,8 @@ against the signature; symbolic sizes take their values from the arguments' shap
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,8 +26,9 @@ from tracec_ir.types import ScalarType, TensorType, Type
 
 from . import knobs
 from .archive import Archive, default_float, read
-from .events import counters
+from .events import count, counters
 from .memory import from_array
+from .watch import log
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -44,7 +46,9 @@ class Model:
         with default_float(archive.default_float):
             self.func = expand(archive.entry)
         self._weights = [archive.weights[n] for n in archive.signature.weights]
-        self._engines: dict[int, Engine] = {}
+        self._interpreter: Interpreter | None = None
+        self._native: Native | None = None
+        self._tier = Tier(self.func)
 
     def __repr__(self) -> str:
         return f"<Model {self.signature}>"
@@ -71,15 +75,22 @@ class Model:
         values = self._arguments(args, named)
         values += self._weights
         sizes = self._bind(values)
-        return self._engine().run(values, sizes)
+        return self._engine(sizes).run(values, sizes)
 
-    def _engine(self) -> Engine:
-        tier = 1 if knobs.tier == 1 else 0
-        engine = self._engines.get(tier)
-        if engine is None:
-            engine = Native(self.func) if tier else Interpreter(self.func)
-            self._engines[tier] = engine
-        return engine
+    def _engine(self, sizes: Mapping[str, int]) -> Engine:
+        if self._native is None and self._tier.compile_now(sizes):
+            try:
+                with default_float(self.archive.default_float):
+                    self._native = Native(self.archive.entry)
+            except NotImplementedError as error:
+                if knobs.tier == 1:
+                    raise
+                self._tier.refused(str(error))
+        if self._native is not None and knobs.tier != 0:
+            return self._native
+        if self._interpreter is None:
+            self._interpreter = Interpreter(self.func)
+        return self._interpreter
 
     def _arguments(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         names = [name for name, _ in self.inputs]
@@ -149,6 +160,43 @@ def _number(name: str, type_: ScalarType, value: Any) -> Any:
     return float(value) if isinstance(value, int) and kind == "f" else value
 
 
+class Tier:
+    """When a model is compiled: as soon as its runs on the interpreter would have paid for it."""
+
+    def __init__(self, func: Func):
+        self._func, self._possible = func, True
+        self._paid = 0.0  # estimated nanoseconds that compiled code would have saved so far
+        self._costs: tuple[float, float, int] | None = None
+
+    def compile_now(self, sizes: Mapping[str, int]) -> bool:
+        """Whether the run with these sizes, which is about to begin, should be a compiled one."""
+        tier = knobs.tier
+        if tier != "auto" or not self._possible:
+            return tier == 1
+        if self._costs is None:
+            from tracec_codegen.schedule.cost import interpreter_cost, known
+
+            rent, price = interpreter_cost(self._func)
+            self._costs = (rent, price, _elements(self._func, known))
+        rent, price, elements = self._costs
+        # the estimate is for the sizes the model was recorded with
+        now = _elements(self._func, lambda dim: dims.evaluate(dim, sizes))
+        self._paid += rent * max(1.0, now / max(1, elements))
+        return self._paid >= price
+
+    def refused(self, reason: str) -> None:
+        """The model cannot be compiled: it stays with the interpreter, which is an event."""
+        self._possible = False
+        count("fallback", "model")
+        log("tier", stays="interpreter", reason=repr(reason))
+
+
+def _elements(func: Func, value: Callable[[Dim], int]) -> int:
+    """How many elements the function's operations compute."""
+    types = [r.type for op in func.walk() for r in op.results]
+    return sum(value(dims.product(t.shape)) for t in types if isinstance(t, TensorType))
+
+
 # -- engines ---------------------------------------------------------------------------------------
 class Engine(Protocol):
     """What executes a model's function on checked arguments."""
@@ -177,6 +225,7 @@ class Native:
         from .compiler import compile_plan
 
         self._plan = compile_plan(func, list(range(len(func.results))), {})
+        self._lock = threading.Lock()  # a plan has one table of addresses
         self._results: list[TensorType] = []
         for r in func.results:
             if isinstance(r.type, ScalarType):
@@ -189,7 +238,8 @@ class Native:
         scalars = [v for v in values if not isinstance(v, np.ndarray)]
         buffers = [from_array(a) for a in arrays]
         symbols = tuple(sizes[name] for name in self._plan.symbols)
-        out = self._plan.run(buffers, scalars, symbols)
+        with self._lock:
+            out = self._plan.run(buffers, scalars, symbols)
         return [
             buffer.array(_extents(t, sizes), t.dtype.numpy)
             for buffer, t in zip(out, self._results, strict=True)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -173,3 +174,91 @@ def test_a_damaged_file_is_named(path, tmp_path):
     (tmp_path / "d.tcm").write_bytes(data)
     with pytest.raises(ArchiveError, match="d.tcm: manifest.json is damaged"):
         load(tmp_path / "d.tcm")
+
+
+# -- tiers -----------------------------------------------------------------------------------------
+@pytest.fixture
+def cache(tmp_path):
+    with knobs.override(cache_dir=tmp_path / "cache"):
+        yield
+
+
+def test_compiled_models_agree(path, cache):
+    model = load(path)
+    with knobs.override(tier=1), counts() as c:
+        for n in (2, 5, 1, 40, 0):
+            # memory that is aligned to its elements only, as an argument may be
+            x = np.concatenate([np.zeros(1, np.float32), _x(n).ravel()])[1:].reshape(n, 4)
+            found = model(x)
+            for a, b in zip(found, mlp_reference(x, mlp()[1]) if n else found, strict=True):
+                np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-7)
+            assert found[0].shape == (n, 3)
+    assert (c.executed, c.interpreted) == (5, 0)
+    with counts() as c:  # tier 0 again
+        model(_x(2))
+    assert (c.executed, c.interpreted) == (0, 1)
+
+
+def test_a_model_is_compiled_when_it_pays(path, cache):
+    model = load(path)
+    with knobs.override(tier="auto"), counts() as c:
+        model(_x(2))
+        assert (c.interpreted, c.executed) == (1, 0)
+        for _ in range(3):
+            model(_x(2_000_000))
+    assert c.executed >= 1
+
+
+WHILE = """
+func @f(%x: f32[4]) {
+  %0 = while(%x) [carried=1] : f32[4] {
+    @cond(%0: f32[4]) {
+      %1 = reduce(%0) [kind=max, axes=(0)] : f32[]
+      %2 = const() [value=10.0, type=f32[]] : f32[]
+      %3 = lt(%1, %2) : b1[]
+      return %3
+    }
+    @body(%0: f32[4]) {
+      %1 = add(%0, %0) : f32[4]
+      return %1
+    }
+  }
+  return %0
+}
+"""
+
+
+def test_control_flow_and_what_cannot_be_compiled(tmp_path, cache, monkeypatch):
+    write(tmp_path / "w.tcm", parse(WHILE), {})
+    model, x = load(tmp_path / "w.tcm"), np.float32([1, 2, 3, 0])
+    np.testing.assert_array_equal(model(x), [4, 8, 12, 0])
+
+    def refuse(*_):
+        raise NotImplementedError("a compiled 'while' is not implemented")
+
+    monkeypatch.setattr("tracec_runtime.compiler.compile_plan", refuse)
+    monkeypatch.setattr("tracec_codegen.schedule.cost.interpreter_cost", lambda func: (1.0, 1.0))
+    with knobs.override(tier="auto"), counts() as c:
+        np.testing.assert_array_equal(model(x), [4, 8, 12, 0])
+        np.testing.assert_array_equal(model(x), [4, 8, 12, 0])
+    assert (c["fallback.model"], c.interpreted) == (1, 2)
+    with knobs.override(tier=1), pytest.raises(NotImplementedError, match="compiled 'while'"):
+        load(tmp_path / "w.tcm")(x)
+
+
+def test_threads_share_a_model(path, cache):
+    model, wrong = load(path), []
+    want = {n: mlp_reference(_x(n), mlp()[1])[0] for n in (1, 3, 8)}
+
+    def work(n):
+        for _ in range(20):
+            if not np.allclose(model(_x(n))[0], want[n], rtol=1e-5):
+                wrong.append(n)
+
+    with knobs.override(tier=1):
+        threads = [threading.Thread(target=work, args=(n,)) for n in want]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    assert not wrong
