@@ -4,7 +4,6 @@ from . import (  # noqa: F401
     activation,
     attention,
     conv,
-    create,
     elementwise,
     embedding,
     index,
