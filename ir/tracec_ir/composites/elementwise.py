@@ -352,13 +352,13 @@ def fill(b, x, value):
     return b.broadcast_to(b.cast(value, x.dtype), x.shape)
 
 
-@composite()
+@composite(inline=True)
 def clone(b, x):
     """A fresh tensor with the elements of x."""
     return x
 
 
-@composite()
+@composite(inline=True)
 def full(b, value, *, shape, dtype):
     """A tensor of one value."""
     return b.broadcast_to(b.cast(value, dtype), tuple(shape))
