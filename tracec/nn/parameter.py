@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import tracec
+
+
+def _adopt(cls: type, data: tracec.Tensor, requires_grad: bool) -> Any:
+    """A leaf of class ``cls`` on the memory of ``data``."""
+    source = data.detach()
+    tensor = object.__new__(cls)
+    tensor._st, tensor._spec, tensor._rg = source._st, source._spec, 0
+    return tensor.requires_grad_(True) if requires_grad else tensor
 
 
 class Parameter(tracec.Tensor):
     """A tensor that a Module lists among its parameters when assigned as an attribute."""
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
-        if data is None:
-            data = tracec.empty(0)
-        return tracec.Tensor._make_subclass(cls, data.detach(), requires_grad)
+        return _adopt(cls, tracec.empty(0) if data is None else data, requires_grad)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        if id(self) in memo:
-            return memo[id(self)]
-        copy = type(self)(self.data.clone(), self.requires_grad)
-        memo[id(self)] = copy
-        if self.grad is not None:
-            copy.grad = self.grad.detach().clone()
-        return copy
-
-    def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
-
-    def __reduce_ex__(self, protocol: int) -> tuple[Any, ...]:
-        return _rebuild_parameter, (type(self), self.data, self.requires_grad, OrderedDict())
-
-
-def _rebuild_parameter(
-    cls: type[Parameter], data: tracec.Tensor, requires_grad: bool, hooks: Any
-) -> Parameter:
-    return cls(data, requires_grad)
+    def __repr__(self, **options: Any) -> str:
+        return "Parameter containing:\n" + super().__repr__(**options)
 
 
 class Buffer(tracec.Tensor):
@@ -44,7 +31,7 @@ class Buffer(tracec.Tensor):
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Buffer:
         if data is None:
             data = tracec.empty(0)
-        buffer = tracec.Tensor._make_subclass(cls, data.detach(), data.requires_grad)
+        buffer = _adopt(cls, data, data.requires_grad)
         buffer.persistent = persistent
         return buffer
 
@@ -90,7 +77,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         cls, requires_grad: bool = True, device: Any = None, dtype: Any = None
     ) -> UninitializedParameter:
         data = tracec.empty(0, device=device, dtype=dtype)
-        return tracec.Tensor._make_subclass(cls, data, requires_grad)
+        return _adopt(cls, data, requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> UninitializedParameter:
         if id(self) not in memo:
@@ -111,6 +98,6 @@ class UninitializedBuffer(UninitializedTensorMixin, tracec.Tensor):
         persistent: bool = True,
     ) -> UninitializedBuffer:
         data = tracec.empty(0, device=device, dtype=dtype)
-        buffer = tracec.Tensor._make_subclass(cls, data, requires_grad)
+        buffer = _adopt(cls, data, requires_grad)
         buffer.persistent = persistent
         return buffer

@@ -41,7 +41,7 @@ _RECORDED = {
 
 def __getattr__(name: str) -> Any:
     if name in _RECORDED:
-        function = getattr(ops, name)
+        function = ops.face.every()[name]
         globals()[name] = function  # from now on an ordinary attribute
         return function
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
