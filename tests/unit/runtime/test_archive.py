@@ -112,6 +112,23 @@ def test_every_truncation_is_caught(blob):
             read_bytes(extra + blob)
 
 
+def test_noise_and_mixtures_are_caught(blob):
+    rng = random.Random(0)
+    for _ in range(500):
+        cuts = sorted(rng.randrange(len(blob)) for _ in range(2))
+        noise = rng.randbytes(rng.randint(0, 300))
+        for bad in (
+            noise,
+            noise + blob[cuts[0] :],  # the directory at the end is whole
+            blob[: cuts[0]] + noise + blob[cuts[1] :],
+            blob[cuts[0] : cuts[1]],
+            blob[: cuts[0]] + blob[cuts[1] :] + blob[cuts[0] : cuts[1]],
+        ):
+            if bad != blob:
+                with pytest.raises(ArchiveError):
+                    read_bytes(bad)
+
+
 def test_files_that_are_no_archives(tmp_path):
     for content in (b"", b"hello", b"PK\5\6" + bytes(18), bytes(1000)):
         (tmp_path / "x.tcm").write_bytes(content)
