@@ -54,7 +54,7 @@ def tile_for(target: Target, element: str) -> Tile:
     """The tile for an element type: as many accumulators as the registers allow."""
     lanes = target.lanes(8 * bytes_of(element))
     vectors = 4 if target.registers >= 32 else 2
-    depth = 256 if target.registers < 32 else 192
+    depth = 384 if target.registers < 32 else 512
     return Tile(element, lanes, 6, vectors, depth * 4 // bytes_of(element), 96,
                 1024 * 4 // bytes_of(element))
 
