@@ -7,8 +7,9 @@ decisions here need (recompute or keep, parallel or serial, interpret or compile
 from __future__ import annotations
 
 from tracec_ir import dims
-from tracec_ir.core import Func
+from tracec_ir.core import Func, Op
 from tracec_ir.dims import Dim
+from tracec_ir.expand import expand
 from tracec_ir.optable import lookup
 from tracec_ir.types import TensorType
 
@@ -57,17 +58,32 @@ def interpreter_cost(func: Func) -> tuple[float, float]:
     """(nanoseconds of one run of `func` by the interpreter beyond what compiled code would take,
     nanoseconds that compiling it is likely to cost)."""
     run = price = 0.0
-    for op in func.walk():
-        d = lookup(op.name)
-        if not d.is_primitive:
-            run += 4 * _INTERPRETED_OP
-            price += 4 * _COMPILE_OP
+    for op in expand(func).walk():
         elements = sum(
             known(dims.product(r.shape)) for r in op.results if isinstance(r.type, TensorType)
         )
         if op.name in _MOVEMENT:
             run += _INTERPRETED_OP / 2
             continue
-        run += _INTERPRETED_OP + _INTERPRETED_ELEMENT * elements * max(1.0, op_cost(op.name) / 4)
+        work = max(1.0, op_cost(op.name) / 4) + _depth(op) * _INTERPRETED_DEPTH.get(op.name, 1.0)
+        run += _INTERPRETED_OP + _INTERPRETED_ELEMENT * elements * work
         price += _COMPILE_OP
     return run, _COMPILE_BASE + price
+
+
+# NumPy multiplies matrices well, but gathers the windows of a convolution first
+_INTERPRETED_DEPTH = {"dot": 0.05, "conv": 4.0, "conv_input": 8.0, "conv_weight": 8.0}
+
+
+def _depth(op: Op) -> float:
+    """How many elements go into one element of a contraction's or reduction's result."""
+    if not op.operands or not isinstance(op.operands[0].type, TensorType):
+        return 0.0
+    if op.name == "dot":
+        return known(op.operands[0].shape[-1])
+    into = max(known(dims.product(v.shape)) for v in op.operands if isinstance(v.type, TensorType))
+    out = max(1, known(dims.product(op.results[0].shape)))
+    if op.name.startswith("conv"):
+        w = op.attrs.get("weight_shape") or op.operands[1].shape
+        return known(dims.product(w[1:])) * (max(into, out) / out if op.name == "conv_weight" else 1.0)
+    return into / out if op.name in ("reduce", "argreduce", "scan", "scatter") else 0.0
