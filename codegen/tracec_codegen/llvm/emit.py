@@ -1,7 +1,8 @@
 """Kernels to LLVM IR text: one function `void name(ptr args, i64 lo, i64 hi, ptr scratch)`.
 
 `args` are 8-byte words: the error record's address if the kernel uses one, the buffers'
-addresses, the sizes.  The error record is two i64: code (0: none) and offending value.
+addresses, the sizes.  The error record is described in runner.py: a failing Check puts its code
+into word 0 if that is 0, and then the offending value into word 2.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from .index import Access, IndexEmitter
 from .state import State, Val, memory_type
 from .text import Function, Value, constant, vector_type
 
+ERROR_VALUE = 2  # word of the error record that takes the offending value
 _HARDWARE_HALF = ("avx2", "avx512", "neon")
 
 
@@ -176,7 +177,7 @@ class MemoryEmitter:
                            "{ i64, i1 }")
             first = f.value(f"extractvalue {{ i64, i1 }} {seen}, 1", "i1")
             with f.when(first):
-                f.store(wide, f.gep(state.error, 1, "i64"), 8)
+                f.store(wide, f.gep(state.error, ERROR_VALUE, "i64"), 8)
 
 
 def streams(dtype: DType, lanes: int) -> bool:

@@ -34,7 +34,7 @@ class Compiled:
     def __call__(self, arrays: Sequence[np.ndarray], sizes: Sequence[int] = (), low: int = 0,
                  high: int = 1) -> np.ndarray:
         """Run on copies with canaries on both sides; outputs are copied back."""
-        error = np.zeros(2, np.int64)
+        error = np.zeros(8, np.int64)
         guarded = [_guard(a) for a in arrays]
         words = [error.ctypes.data] if self.kernel.uses_error else []
         words += [data.ctypes.data for _, data in guarded] + list(sizes)
