@@ -1,1 +1,110 @@
-"""tracec: PyTorch-style eager programs, recorded, fused and compiled."""
+"""tracec: PyTorch-style eager programs, recorded, fused and compiled.
+
+`import tracec as torch` runs ordinary PyTorch programs. Calls record instructions; values are
+computed, by code compiled for the whole recorded trace, when somebody looks at them.
+"""
+
+from __future__ import annotations
+
+import builtins as _builtins
+from importlib import import_module as _import_module
+
+from tracec_ir.dtypes import (
+    DType as dtype,
+    b1 as bool,
+    bf16 as bfloat16,
+    c64 as complex64,
+    c128 as complex128,
+    f16 as float16,
+    f32 as float32,
+    f64 as float64,
+    i8 as int8,
+    i16 as int16,
+    i32 as int32,
+    i64 as int64,
+    u8 as uint8,
+    u16 as uint16,
+    u32 as uint32,
+    u64 as uint64,
+)
+
+from . import creation as _creation, indexing as _indexing, views as _views
+from .autograd.mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .creation import (
+    Layout as layout,
+    MemoryFormat as memory_format,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    preserve_format,
+    strided,
+)
+from .device import Device as device
+from .printing import set_printoptions
+from .record import synchronize as _synchronize
+from .spec import Size
+from .tensor import Tensor
+from .typeinfo import finfo, iinfo, is_complex, is_floating_point, is_tensor, promote_types, can_cast
+
+float, double, half = float32, float64, float16
+short, int, long = int16, int32, int64
+cfloat, cdouble = complex64, complex128
+
+inf = _builtins.float("inf")
+nan = _builtins.float("nan")
+pi = 3.141592653589793
+e = 2.718281828459045
+newaxis = None
+__version__ = "0.1.0"
+
+for _f in _views.FUNCTIONS + _creation.FUNCTIONS:
+    globals()[_f.__name__] = _f
+globals()["range"] = _creation.range_
+
+from . import ops as _ops  # noqa: E402  (needs the names above)
+
+_ops.install(globals(), Tensor)
+
+from .random import (  # noqa: E402
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+from .threads import (  # noqa: E402
+    get_num_interop_threads,
+    get_num_threads,
+    set_num_interop_threads,
+    set_num_threads,
+)
+
+_LAZY_MODULES = (
+    "amp", "autograd", "backends", "cpu", "cuda", "fft", "func", "jit", "linalg", "nn", "optim",
+    "random", "serialization", "special", "testing", "utils", "version",
+)  # fmt: skip
+_LAZY_NAMES = {
+    "save": "serialization", "load": "serialization", "script": "jit", "trace": "jit", "explain": "looking",
+    "stats": "looking", "compile": "compiling", "Parameter": "nn.parameter", "autocast": "amp",
+    "vmap": "func",
+}  # fmt: skip
+
+
+def __getattr__(name: str):
+    if name in _LAZY_MODULES:
+        return _import_module(f"{__name__}.{name}")
+    owner = _LAZY_NAMES.get(name)
+    if owner is not None:
+        value = getattr(_import_module(f"{__name__}.{owner}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'tracec' has no attribute '{name}'")
