@@ -87,7 +87,9 @@ def _reachable(outputs: Sequence[Value], stopped: set[Value]) -> list[Op]:
     return sorted(seen, key=lambda op: op.order)
 
 
-def _dependents(outputs: Sequence[Value], targets: Sequence[Value], stopped: set[Value]) -> set[Value]:
+def _dependents(
+    outputs: Sequence[Value], targets: Sequence[Value], stopped: set[Value]
+) -> set[Value]:
     """Values on a differentiable path from a target (the targets included)."""
     out = set(targets)
     for op in _reachable(outputs, stopped):
@@ -101,7 +103,9 @@ def _dependents(outputs: Sequence[Value], targets: Sequence[Value], stopped: set
     return out
 
 
-def _backward_order(outputs: Sequence[Value], relevant: set[Value], stopped: set[Value]) -> list[Op]:
+def _backward_order(
+    outputs: Sequence[Value], relevant: set[Value], stopped: set[Value]
+) -> list[Op]:
     live = [op for op in _reachable(outputs, stopped) if any(v in relevant for v in op.operands)]
     return live[::-1]
 

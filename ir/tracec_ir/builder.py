@@ -1,4 +1,4 @@
-"""The Builder: emits operations with inferred types, shares equal ones, applies simplification rules.
+"""The Builder: emits operations with inferred types, shares equal ones, applies rules.
 
 `emit` is strict: operands must already have the types the op wants. Attribute access is lenient and
 reads like PyTorch: `b.add(x, 2.5)` promotes, broadcasts and emits the strict primitives.
@@ -7,6 +7,7 @@ reads like PyTorch: `b.add(x, 2.5)` promotes, broadcasts and emits the strict pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from . import dtypes
 from .core import Func, Op, Value
@@ -16,11 +17,12 @@ from .optable import OpDef, lookup
 from .promote import broadcast_shapes, pointwise_types
 from .types import ScalarType, TensorType, Type
 
+Number = Any  # bool, int, float or complex
 Rules = dict[str, list[Callable]]
 
 
 class Builder:
-    """Appends to `ops`. `rules` maps an op name to functions `(b, operands, attrs) -> values or None`."""
+    """Appends to `ops`. `rules`: op name to functions `(b, operands, attrs) -> values or None`."""
 
     def __init__(self, rules: Rules | None = None, cse: bool = True):
         self.ops: list[Op] = []
@@ -30,7 +32,11 @@ class Builder:
 
     # -- strict -------------------------------------------------------------------------------
     def emit(
-        self, name: str, operands: Iterable[Value], attrs: dict | None = None, regions: tuple[Func, ...] = ()
+        self,
+        name: str,
+        operands: Iterable[Value],
+        attrs: dict | None = None,
+        regions: tuple[Func, ...] = (),
     ) -> tuple[Value, ...]:
         """Appends op `name` (or finds an equal one) and returns its results."""
         d = lookup(name)
@@ -50,11 +56,11 @@ class Builder:
         op = Op(name, operands, attrs, types, regions, self.loc)
         op.order = len(self.ops)
         self.ops.append(op)
-        if key is not None:
+        if key is not None and self._known is not None:
             self._known[key] = op
         return op.results
 
-    def emit1(self, name: str, *operands: Value, **attrs) -> Value:
+    def emit1(self, name: str, *operands: Value, **attrs: Any) -> Value:
         """`emit` for an op with one result."""
         return self.emit(name, operands, attrs)[0]
 
@@ -68,6 +74,7 @@ class Builder:
             return (self._pointwise(d, operands, attrs or {}),)
         operands = [v if isinstance(v, Value) else self.scalar(v) for v in operands]
         if d.inline:
+            assert d.body is not None
             out = d.body(self, *operands, **d.complete_attrs(attrs or {}))
             return out if isinstance(out, tuple) else (out,)
         return self.emit(name, operands, attrs)
@@ -80,28 +87,35 @@ class Builder:
         except KeyError as error:
             raise AttributeError(str(error)) from None
 
-        def call(*operands, **attrs):
+        def call(*operands: Any, **attrs: Any) -> Any:
             out = self.apply(name, operands, attrs)
             return out[0] if len(out) == 1 else out
 
         return call
 
     def _pointwise(self, d: OpDef, operands: list, attrs: dict) -> Value:
-        types: list[Type] = [v.type if isinstance(v, Value) else ScalarType(number_dtype(v)) for v in operands]
-        if d.pointwise.refuse is not None:
-            d.pointwise.refuse(*types)
-        work, _ = pointwise_types(d.pointwise.promote, types, d.name)
+        types: list[Type] = [
+            v.type if isinstance(v, Value) else ScalarType(number_dtype(v)) for v in operands
+        ]
+        facts = d.pointwise
+        assert facts is not None
+        if facts.refuse is not None:
+            facts.refuse(*types)
+        work, _ = pointwise_types(facts.promote, types, d.name)
+        assert work is not None
         values = [
             self.cast(v, work) if isinstance(v, Value) else self.const(v, work) for v in operands
         ]
         shape = broadcast_shapes(*(v.shape for v in values))
         return self.emit(d.name, [self.broadcast_to(v, shape) for v in values], attrs)[0]
 
-    def scalar(self, number) -> Value:
+    def scalar(self, number: Number) -> Value:
         """A weakly typed constant."""
-        return self.emit("const", (), {"value": number, "type": ScalarType(number_dtype(number))})[0]
+        return self.emit("const", (), {"value": number, "type": ScalarType(number_dtype(number))})[
+            0
+        ]
 
-    def const(self, number, dtype: DType) -> Value:
+    def const(self, number: Number, dtype: DType) -> Value:
         """A 0-d tensor constant."""
         if dtype.kind in "iu":
             number = int(number)
@@ -113,7 +127,7 @@ class Builder:
             number = complex(number)
         return self.emit("const", (), {"value": number, "type": TensorType(dtype)})[0]
 
-    def full(self, number, dtype: DType, shape: Iterable[Dim]) -> Value:
+    def full(self, number: Number, dtype: DType, shape: Iterable[Dim]) -> Value:
         """A constant tensor."""
         return self.broadcast_to(self.const(number, dtype), tuple(shape))
 
@@ -138,7 +152,9 @@ class Builder:
 
     def permute(self, x: Value, perm: Iterable[int]) -> Value:
         perm = tuple(perm)
-        return x if perm == tuple(range(len(perm))) else self.emit("permute", (x,), {"perm": perm})[0]
+        return (
+            x if perm == tuple(range(len(perm))) else self.emit("permute", (x,), {"perm": perm})[0]
+        )
 
     def reduce(self, x: Value, kind: str, axes: Iterable[int], keepdim: bool = False) -> Value:
         """x reduced over `axes` (no axes: x itself); `keepdim` keeps them with size 1."""
@@ -182,7 +198,7 @@ class Builder:
         return Func(name, params, kept[::-1], results)
 
 
-def number_dtype(number) -> DType:
+def number_dtype(number: object) -> DType:
     """The weak dtype of a Python number; TypeError for anything else."""
     if isinstance(number, bool):
         return dtypes.b1
@@ -195,7 +211,7 @@ def number_dtype(number) -> DType:
     raise TypeError(f"expected a number or a value, got {type(number).__name__}")
 
 
-def attr_key(value):
+def attr_key(value: object) -> object:
     """A hashable that tells 1, 1.0, True and the two zeros apart."""
     if isinstance(value, (bool, float, complex)):
         return (type(value).__name__, repr(value))

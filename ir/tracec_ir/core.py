@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .dims import Guards
+from .dtypes import DType
 from .types import Type
 
 
@@ -26,17 +27,17 @@ class Value:
         return f"<{origin}: {self.type}>"
 
     @property
-    def dtype(self):
+    def dtype(self) -> DType:
         return self.type.dtype
 
     @property
     def shape(self) -> tuple:
         """The shape of a tensor value."""
-        return self.type.shape
+        return self.type.shape  # type: ignore[union-attr]
 
     @property
     def rank(self) -> int:
-        return len(self.type.shape)
+        return len(self.type.shape)  # type: ignore[union-attr]
 
 
 class Op:
@@ -74,7 +75,9 @@ class Func:
 
     def __init__(self, name: str, params: Iterable[Value], ops: list[Op], results: Iterable[Value]):
         self.name, self.params, self.ops, self.results = name, tuple(params), ops, tuple(results)
-        self.guards: Guards | None = None  # relations between symbolic sizes that the derivation relied on
+        self.guards: Guards | None = (
+            None  # relations between symbolic sizes that the derivation relied on
+        )
 
     def __repr__(self) -> str:
         return f"<func @{self.name}: {len(self.params)} params, {len(self.ops)} ops>"

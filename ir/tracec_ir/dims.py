@@ -50,9 +50,10 @@ class Atom:
         return f"{_operand_text(self.a)} {self.kind} {_operand_text(self.b)}"
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Atom)
-            and (self.kind, self.a, self.b) == (other.kind, other.a, other.b)
+        return isinstance(other, Atom) and (self.kind, self.a, self.b) == (
+            other.kind,
+            other.a,
+            other.b,
         )
 
     def __hash__(self) -> int:
@@ -211,7 +212,7 @@ def exact_div(a: Dim, b: Dim) -> Dim | None:
     divisor = list(_terms(b))
     if len(divisor) != 1:
         return None
-    (mono_b, coef_b), = divisor
+    ((mono_b, coef_b),) = divisor
     if not coef_b:
         return None
     out: dict[tuple, int] = {}
@@ -315,7 +316,9 @@ def substitute(dim: Dim, env: Mapping[str, Dim]) -> Dim:
                 factor: Dim = env.get(unknown.name, Poly({(unknown,): 1}))
             else:
                 a, b = substitute(unknown.a, env), substitute(unknown.b, env)
-                factor = {"//": floordiv, "%": mod, "min": minimum, "max": maximum}[unknown.kind](a, b)
+                factor = {"//": floordiv, "%": mod, "min": minimum, "max": maximum}[unknown.kind](
+                    a, b
+                )
             value = value * factor
         total = total + value
     return total
@@ -339,7 +342,15 @@ class Guards(list[tuple[str, Dim, Dim]]):
     def hold(self, env: Mapping[str, int]) -> bool:
         for rel, a, b in self:
             x, y = evaluate(a, env), evaluate(b, env)
-            if not (x == y if rel == "==" else x != y if rel == "!=" else x < y if rel == "<" else x <= y):
+            if not (
+                x == y
+                if rel == "=="
+                else x != y
+                if rel == "!="
+                else x < y
+                if rel == "<"
+                else x <= y
+            ):
                 return False
         return True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class DType:
     """An element type. `code` is the IR spelling (`f32`), `name` PyTorch's (`float32`).
@@ -45,7 +47,7 @@ class DType:
         return self.kind in "iu"
 
     @property
-    def numpy(self):
+    def numpy(self) -> Any:
         """The NumPy dtype holding this element type (bfloat16 through ml_dtypes)."""
         import numpy as np
 
@@ -90,14 +92,14 @@ def by_code(code: str) -> DType:
     return _BY_CODE[code]
 
 
-def by_numpy(dtype) -> DType:
+def by_numpy(dtype: object) -> DType:
     """The dtype of a NumPy dtype; TypeError if there is no such element type."""
     name = getattr(dtype, "name", None) or str(dtype)
     try:
         return _BY_NUMPY[name]
     except KeyError:
         raise TypeError(
-            f"can't convert np.ndarray of type numpy.{name}. The only supported types are: float64, "
-            "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, "
-            "uint16, uint8, and bool."
+            f"can't convert np.ndarray of type numpy.{name}. The only supported types are: "
+            "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, "
+            "uint32, uint16, uint8, and bool."
         ) from None

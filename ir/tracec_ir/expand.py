@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Set
+from functools import cache
 
 from .builder import Builder, attr_key
 from .core import Func, Value
@@ -21,7 +22,10 @@ def expansion(d: OpDef, types: tuple[Type, ...], attrs: dict) -> Func:
     func = _memo.get(key)
     if func is None:
         b = Builder()
-        params = [Value(t, name=n) for t, n in zip(types, _operand_names(d, len(types)), strict=True)]
+        params = [
+            Value(t, name=n) for t, n in zip(types, _operand_names(d, len(types)), strict=True)
+        ]
+        assert d.body is not None
         out = d.body(b, *params, **attrs)
         func = b.func(d.name, params, out if isinstance(out, tuple) else (out,))
         if len(_memo) >= _LIMIT:
@@ -35,12 +39,12 @@ def _operand_names(d: OpDef, n: int) -> list[str]:
     return names + [f"arg{i}" for i in range(len(names), n)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_composite(name: str) -> bool:
     return not lookup(name).is_primitive
 
 
-def expand(func: Func, rules: dict | None = None, keep=frozenset()) -> Func:
+def expand(func: Func, rules: dict | None = None, keep: Set[str] = frozenset()) -> Func:
     """`func` with every composite replaced by primitives, except those named in `keep`.
 
     Before: `%1 = softmax(%0) [dim=-1] : f32[4x8]`; after: reduce, sub, exp, reduce, div.
@@ -53,7 +57,7 @@ def expand(func: Func, rules: dict | None = None, keep=frozenset()) -> Func:
     return out
 
 
-def _expand_into(b: Builder, func: Func, env: dict[Value, Value], keep) -> None:
+def _expand_into(b: Builder, func: Func, env: dict[Value, Value], keep: Set[str]) -> None:
     for op in func.ops:
         operands = [env[v] for v in op.operands]
         if op.loc:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from typing import Any
 
 from .types import Type
 
@@ -49,7 +50,7 @@ class OpDef:
         "vjp", "nondiff", "pointwise", "kernel", "effects", "samples", "regions", "inline",
     )  # fmt: skip
 
-    def __init__(self, name: str, fn: Callable, skip: int, **facts):
+    def __init__(self, name: str, fn: Callable, skip: int, **facts: Any):
         code = fn.__code__
         n = code.co_argcount
         self.name, self.doc = name, (fn.__doc__ or "").strip()
@@ -57,7 +58,8 @@ class OpDef:
         self.attrs = code.co_varnames[n : n + code.co_kwonlyargcount]
         self.variadic = bool(code.co_flags & 0x04)
         self.defaults: dict = dict(fn.__kwdefaults__ or {})
-        self.infer_rule = self.body = None
+        self.infer_rule: Callable | None = None
+        self.body: Callable | None = None
         self.numpy: Callable | None = facts.pop("numpy", None)
         self.vjp: Callable | None = facts.pop("vjp", None)
         self.nondiff: bool = facts.pop("nondiff", False)
@@ -78,7 +80,7 @@ class OpDef:
         return self.body is None
 
     def complete_attrs(self, given: dict) -> dict:
-        """`given` in declared order with defaults filled in; TypeError names a wrong or missing one."""
+        """`given` in declared order with defaults; TypeError names a wrong or missing one."""
         out = {}
         for name in self.attrs:
             if name in given:
@@ -99,11 +101,13 @@ class OpDef:
             from .expand import expansion
 
             return tuple(v.type for v in expansion(self, tuple(types), attrs).results)
-        out = self.infer_rule(*types, regions, **attrs) if self.regions else self.infer_rule(*types, **attrs)
+        assert self.infer_rule is not None
+        operands = (*types, regions) if self.regions else tuple(types)
+        out = self.infer_rule(*operands, **attrs)
         return out if isinstance(out, tuple) else (out,)
 
 
-def prim(name: str | None = None, **facts) -> Callable:
+def prim(name: str | None = None, **facts: Any) -> Callable:
     """Declares a primitive; the decorated function is its type rule `types, *, attrs -> type(s)`.
 
     Facts: `numpy(*arrays, **attrs)`, the reference (a tuple for several results);
@@ -119,7 +123,7 @@ def prim(name: str | None = None, **facts) -> Callable:
     return register
 
 
-def composite(name: str | None = None, **facts) -> Callable:
+def composite(name: str | None = None, **facts: Any) -> Callable:
     """Declares a composite; the decorated function is its body `b, *values, *, attrs -> value(s)`.
 
     The body may look at types and attrs only, never at data. `inline=True` expands it as soon as

@@ -10,6 +10,13 @@ from .types import ScalarType, TensorType, Type
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
+# how PyTorch's messages spell dtypes
+_CXX_NAMES = {
+    "u16": "UInt16", "u32": "UInt32", "u64": "UInt64", "f32": "Float", "f64": "Double",
+    "i64": "Long", "i32": "Int", "i16": "Short", "i8": "Char", "u8": "Byte", "b1": "Bool",
+    "f16": "Half", "bf16": "BFloat16", "c64": "ComplexFloat", "c128": "ComplexDouble",
+}  # fmt: skip
+
 default_float: DType = dtypes.f32
 
 
@@ -37,9 +44,7 @@ def common(a: DType, b: DType) -> DType:
 
 
 def _spelled(d: DType) -> str:
-    return {"u16": "UInt16", "u32": "UInt32", "u64": "UInt64", "f32": "Float", "f64": "Double",
-            "i64": "Long", "i32": "Int", "i16": "Short", "i8": "Char", "u8": "Byte", "b1": "Bool",
-            "f16": "Half", "bf16": "BFloat16", "c64": "ComplexFloat", "c128": "ComplexDouble"}[d.code]  # fmt: skip
+    return _CXX_NAMES[d.code]
 
 
 def scalar_dtype(scalar: DType) -> DType:
@@ -50,7 +55,7 @@ def scalar_dtype(scalar: DType) -> DType:
 
 
 def result_type(types: Iterable[Type]) -> DType:
-    """The dtype of an op over these operands: tensors first, then 0-d tensors, then Python numbers."""
+    """The dtype of an op over these: tensors first, then 0-d tensors, then Python numbers."""
     dimmed = zero = number = None
     for t in types:
         if isinstance(t, ScalarType):
@@ -73,7 +78,7 @@ def _combine(high: DType | None, low: DType | None) -> DType | None:
     return common(high, low)
 
 
-def broadcast_shapes(*shapes) -> tuple:
+def broadcast_shapes(*shapes: tuple) -> tuple:
     """The common shape of several; RuntimeError with PyTorch's wording if they do not fit."""
     from .dims import same
 
@@ -93,8 +98,10 @@ def broadcast_shapes(*shapes) -> tuple:
     return tuple(out)
 
 
-def pointwise_types(rule: str, types: list[Type], op: str = "") -> tuple[DType | None, DType | None]:
-    """(dtype operands are cast to, dtype of the result or None for the same) under a promotion rule."""
+def pointwise_types(
+    rule: str, types: list[Type], op: str = ""
+) -> tuple[DType | None, DType | None]:
+    """(dtype that operands are cast to, dtype of the result) by a promotion rule; None: as is."""
     if rule == "none":
         return None, None
     common_type = result_type(types)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Union
+from collections.abc import Iterable
 
 from . import dims
 from .dims import Dim
@@ -20,7 +20,9 @@ class TensorType:
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, TensorType) and self.dtype is other.dtype and self.shape == other.shape
+            isinstance(other, TensorType)
+            and self.dtype is other.dtype
+            and self.shape == other.shape
         )
 
     def __hash__(self) -> int:
@@ -40,7 +42,7 @@ class TensorType:
     def with_dtype(self, dtype: DType) -> TensorType:
         return TensorType(dtype, self.shape)
 
-    def with_shape(self, shape) -> TensorType:
+    def with_shape(self, shape: Iterable[Dim]) -> TensorType:
         return TensorType(self.dtype, tuple(shape))
 
 
@@ -65,7 +67,7 @@ class ScalarType:
         return self.dtype.code
 
 
-Type = Union[TensorType, ScalarType]
+Type = TensorType | ScalarType
 
 
 def dim_text(dim: Dim) -> str:
