@@ -197,9 +197,10 @@ def _machine() -> tuple[Any, Any]:
 
         def _set_hint(self, token: Any, hint: int) -> None:
             known = self.symbols.get(str(token)[1:])
-            if known is not None:
-                for (unknown,) in known.terms:
-                    unknown.hint = hint
+            if known is None:
+                raise _Error(f"{token} does not occur in the function", token)
+            for (unknown,) in known.terms:
+                unknown.hint = hint
 
         def params(self, *items: tuple) -> list:
             return list(items)

@@ -45,12 +45,7 @@ FIELDS: dict[str, str] = {
 class Counters:
     """One integer per entry of `FIELDS`, and `kinds`: "family.kind" -> integer."""
 
-    __slots__ = (
-        "instructions", "flushes", "trie_misses", "plan_hits", "plan_misses", "plan_evictions",
-        "interpreted", "executed", "compiles", "kernels", "calls", "host_steps", "memory_hits",
-        "disk_hits", "disk_misses", "disk_corrupt", "disk_errors", "disk_evictions",
-        "allocations", "fresh_allocations", "kinds",
-    )  # fmt: skip
+    __slots__ = (*FIELDS, "kinds")
 
     instructions: int
     flushes: int

@@ -1,6 +1,8 @@
 """Printing and parsing the IR: round trips, the documented form, messages."""
 
 import re
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -158,6 +160,7 @@ def test_defaults_and_order_of_attributes():
             "func @f() { %0 = iota() [size=1, size=2, dtype=i64] : i64[1] return }",
             "line 1", "attribute 'size' is given twice",
         ),
+        ("func @f() where ?q = 3 { return }", "line 1, column 17", "?q does not occur"),
         (f"func @f(%0: f32[{'9' * 5000}]) {{ return }}", "line 1", "an integer of 5000 digits"),
     ],
 )  # fmt: skip
@@ -183,6 +186,14 @@ def test_what_cannot_be_written_is_an_error():
     op = Op("exp", [], {"bad": [1, 2]}, [])
     with pytest.raises(TypeError, match="op exp: a list cannot be an attribute"):
         print_func(Func("f", [], [op], []))
+
+
+def test_lark_is_imported_with_the_first_text():
+    code = (
+        "import sys, tracec_ir.parser, tracec_runtime.archive, tracec_runtime.standalone\n"
+        "sys.exit('lark' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_threads_parse_at_once():
