@@ -138,6 +138,8 @@ def llvm_binding() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
+    # our loops are strength-reduced as emitted; LLVM's pass takes a third of the compile time
+    llvm.set_option("tracec", "-disable-lsr")
     return llvm
 
 
