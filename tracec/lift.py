@@ -122,7 +122,9 @@ class Lift:
         self._bind(n, out)
 
     def _segment(self, n: Node) -> None:
-        self._bind(n, n.attrs.emit(self.b, self._operands(n)))
+        values = n.attrs.emit(self.b, self._operands(n))
+        if values:  # none where nothing reached a gradient source
+            self._bind(n, values)
 
 
 def read_view(b: Builder, base: Value, spec) -> Value:

@@ -90,6 +90,7 @@ class Trace:
     """An open trace of one thread."""
 
     __slots__ = ("node", "results", "scalars", "inputs", "views", "grad", "thread", "snapshots", "leaves")
+    symbolic = False  # whether the trace is a script's, whose values never exist (jit.recording)
 
     def __init__(self, root: Node, grad: bool, thread: int):
         self.node, self.grad, self.thread = root, grad, thread
@@ -544,6 +545,8 @@ def flush(reason: Flush) -> None:
     tr = h.trace
     if tr.node.parent is None:
         return
+    if tr.symbolic:
+        tr.refuse(reason)
     h.trace = Trace(_root(), tr.grad, h.thread)
     _execute(tr, reason)
 
@@ -645,7 +648,7 @@ def call_segment(call, operands: tuple, rg: int) -> tuple:
                 codes[i] = node.next
                 node.next += 2
         node.operands = tuple(codes)
-        device = operands[0]._spec.device if operands else None
+        device = next((x._spec.device for x in operands if isinstance(x, Tensor)), None)
         outs = []
         for t in call.types:
             spec = infer.spec_of(t, device)

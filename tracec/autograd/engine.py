@@ -54,7 +54,7 @@ class _Run:
         open_roots, open_seeds = [], []
         self._prepare_wanted(tr)
         for root, seed in zip(roots, seeds, strict=True):
-            if self.wanted is not None:
+            if self.wanted is not None and root._leaf is None:  # leaves are captured by `_to`
                 for i, w in enumerate(self.wanted):
                     if w is root:
                         self._capture(i, seed if seed is not None else _ones(root))

@@ -60,7 +60,7 @@ def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
         else:
             work += [c & ~1 for c in n.operands if c & 1]
     for n in visited:
-        _check(n, n in used_up, overwritten, specs, index)
+        _check(n, n in used_up, overwritten, specs, index, path)
     info = Info()
     info.roots = tuple(roots)
     info.targets = tuple(targets)
@@ -74,11 +74,21 @@ def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
     return info
 
 
-def _check(n: Node, used_up: bool, overwritten: dict, specs: dict, index: dict) -> None:
+def _check(
+    n: Node, used_up: bool, overwritten: dict, specs: dict, index: dict, path: list[Node]
+) -> None:
     if n.kind != "op":
         return
-    touched = [c & ~1 for c in n.operands if c & ~1 in overwritten and overwritten[c & ~1] > index[n]]
     outs = [c for c, _, _ in (n.outs or ((n.code, n.spec, n.rg),))]
+
+    def lost(code: int) -> bool:
+        """Whether an operand was overwritten later, other than by this op's own in-place form."""
+        at = overwritten.get(code, -1)
+        return at > index[n] and not (
+            path[at].kind in ("assign", "write") and path[at].operands[1] & ~1 in outs
+        )
+
+    touched = [c & ~1 for c in n.operands if lost(c & ~1)]
     touched += [c for c in outs if c in overwritten]
     if not used_up and not touched:
         return

@@ -342,7 +342,13 @@ def to(b, x, *, dtype):
     return b.cast(x, dtype)
 
 
-@composite()
+# x gets zeros, not nothing: in PyTorch filled tensors keep their place in the graph.
+def _fill_vjp(b: Builder, op: Op, g: Value):
+    x, value = op.operands
+    return [b.zeros_like(x), back(b, g, value)]
+
+
+@composite(vjp=_fill_vjp)
 def fill(b, x, value):
     """A tensor like x filled with one value."""
     if not is_number(value) and value.rank:
