@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 import tracec
+from tracec.record import Flush, flush
 from tracec.utils.hooks import RemovableHandle
 
 
@@ -24,6 +25,7 @@ required = _Required()
 
 _global_pre_hooks: dict[int, Callable[..., Any]] = OrderedDict()
 _global_post_hooks: dict[int, Callable[..., Any]] = OrderedDict()
+STEP = Flush.STEP
 
 
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
@@ -48,7 +50,8 @@ def _to_scalar(value: Any) -> Any:
 
 
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
-    """The step, surrounded by the hooks of the optimizer."""
+    """The step, surrounded by the hooks of the optimizer; what was recorded is executed at its end,
+    so that the iterations of a loop record equal traces."""
 
     @functools.wraps(step)
     def stepped(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -58,7 +61,9 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
             or _global_pre_hooks
             or _global_post_hooks
         ):
-            return step(self, *args, **kwargs)
+            result = step(self, *args, **kwargs)
+            flush(STEP)
+            return result
         for hook in chain(_global_pre_hooks.values(), self._optimizer_step_pre_hooks.values()):
             # PyTorch's hooks see the optimizer among the positional arguments.
             reply = hook(self, (self, *args), kwargs)
@@ -73,6 +78,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
         result = step(self, *args, **kwargs)
         for hook in chain(self._optimizer_step_post_hooks.values(), _global_post_hooks.values()):
             hook(self, (self, *args), kwargs)
+        flush(STEP)
         return result
 
     stepped.hooked = True  # type: ignore[attr-defined]
