@@ -36,10 +36,9 @@ from .convgradient import (
     call_weight_gradient,
 )
 from .depthwise import add_depthwise
-from .gemm import ELEMENTS
 from .patches import add_patches
 from .text import Module
-from .tile import Tile, add_pack_a, add_pack_b, add_tile_dispatch, tile_for
+from .tile import ELEMENTS, Tile, tile_for
 
 CONV_KINDS = ("conv", "conv_input", "conv_weight")
 _FEW_CHANNELS = 12
@@ -126,9 +125,6 @@ def conv_ir(target: Target, dtype: str) -> str:
     """Text of the object with the three entry points for one dtype."""
     tile = tile_for(target, ELEMENTS[dtype])
     module = Module(f"; 2-D convolution, {dtype}, tile {tile.rows}x{tile.width}")
-    add_tile_dispatch(module, tile)
-    add_pack_a(module, tile)
-    add_pack_b(module, tile)
     add_patches(module, tile)
     add_depthwise(module, tile)
     add_core(module, tile)

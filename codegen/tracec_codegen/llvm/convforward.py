@@ -83,8 +83,9 @@ def add_core(module: Module, tile: Tile) -> None:
                 valid = f.smin(f.sub(pixels, pixel), tile.width)
                 c = f.gep(to, f.add(f.mul(ic.index, pixels), pixel), tile.element)
                 panel = f.gep(padded.panels, f.mul(s.index, panel_size), tile.element)
-                call_tile_rows(f, a, k, one, a_step, rows, panel, constant("i64", tile.width), c,
-                               pixels, depth, valid, add, constant("i64", 0))
+                call_tile_rows(f, tile, a, k, one, a_step, rows, panel,
+                               constant("i64", tile.width), c, pixels, depth, valid, add,
+                               constant("i64", 0))
                 with f.when(f.and_(last, f.icmp("ne", g.epilogue, NULL))):
                     f.call(g.epilogue, "void", c, pixels, f.add(row0, ic.index), pixel, rows,
                            valid, g.context, item)

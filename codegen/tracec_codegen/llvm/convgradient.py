@@ -126,7 +126,7 @@ def call_scatter_gradient(f: Function, g: Words, tile: Tile, lo: Value, hi: Valu
             weights = f.add(f.mul(f.mul(group.index, g.filters), k), entry0)
             f.memset(planes, 0, f.mul(f.mul(channels, padded.plane), tile.bytes), tile.bytes)
             with f.when(f.icmp("ne", g.filters, 0)):
-                f.call("pack_a", "void", f.gep(g.filter, weights, tile.element),
+                f.call(tile.symbol("pack_a"), "void", f.gep(g.filter, weights, tile.element),
                        constant("i64", 1), k, rows, g.filters, packed)
                 gradient = f.gep(g.out, f.mul(f.mul(which, g.filters), pixels), tile.element)
                 with f.loop(0, strips, block) as strip:
@@ -156,8 +156,9 @@ def call_scatter_gradient(f: Function, g: Words, tile: Tile, lo: Value, hi: Valu
             first = f.add(pixel, f.mul(s.index, tile.width))
             valid = f.smin(f.sub(pixels, first), tile.width)
             panel = f.gep(padded.panels, f.mul(s.index, panel_size), tile.element)
-            f.call("pack_b", "void", f.gep(gradient, f.add(f.mul(at, pixels), first), tile.element),
-                   pixels, constant("i64", 1), valid, depth, panel)
+            source = f.gep(gradient, f.add(f.mul(at, pixels), first), tile.element)
+            f.call(tile.symbol("pack_b"), "void", source, pixels, constant("i64", 1), valid, depth,
+                   panel)
         with f.loop(0, rows, tile.block_rows) as ic, f.loop(0, count, guard=False) as s:
             some = f.smin(f.sub(rows, ic.index), tile.block_rows)
             first = f.mul(s.index, tile.width)
@@ -166,7 +167,7 @@ def call_scatter_gradient(f: Function, g: Words, tile: Tile, lo: Value, hi: Valu
                       tile.element)
             panel = f.gep(padded.panels, f.mul(s.index, panel_size), tile.element)
             c = f.gep(patches, f.add(f.mul(ic.index, columns), first), tile.element)
-            call_tile_rows(f, a, constant("i64", 1), constant("i64", tile.rows),
+            call_tile_rows(f, tile, a, constant("i64", 1), constant("i64", tile.rows),
                            f.mul(g.filters, tile.rows), some, panel, constant("i64", tile.width),
                            c, columns, depth, valid, add, constant("i64", 0))
 
@@ -250,9 +251,9 @@ def call_weight_gradient(f: Function, g: Words, tile: Tile, lo: Value, hi: Value
                        f.gep(padded.offsets, entry, "i64"), valid, pc.index, depth, pixels,
                        g.out_w, padded.row_step, padded.panels)
                 to = f.add(f.mul(f.mul(group, g.filters), entries), entry)
-                call_tile_rows(f, f.gep(gradient, pc.index, tile.element), pixels, one, a_step,
-                               g.filters, padded.panels, constant("i64", tile.width),
-                               f.gep(g.filter, to, tile.element), entries, depth, valid, add,
-                               zero_)
+                a = f.gep(gradient, pc.index, tile.element)
+                call_tile_rows(f, tile, a, pixels, one, a_step, g.filters, padded.panels,
+                               constant("i64", tile.width), f.gep(g.filter, to, tile.element),
+                               entries, depth, valid, add, zero_)
 
         groups(images)

@@ -31,17 +31,12 @@ from .gemv import add_gemv
 from .text import NULL, Function, Module, Value, constant
 from .tile import (
     ACCUMULATE,
+    ELEMENTS,
     Tile,
-    add_microkernel,
-    add_pack_a,
-    add_pack_b,
-    add_tile_dispatch,
     call_tile_rows,
-    microkernel_name,
     tile_for,
 )
 
-ELEMENTS = {"f32": "float", "f64": "double"}
 GEMM_WORDS = ("a", "b", "c", "stride_a", "stride_b", "stride_c", "m", "n", "k", "rsa", "csa",
               "rsb", "csb", "ldc", "parts", "flags", "epilogue", "context")
 _PARALLEL_WORK = 1 << 18                  # multiply-adds below which threads cost more than help
@@ -77,10 +72,6 @@ def gemm_ir(target: Target, dtype: str) -> str:
     """Text of the object with the entry point for one dtype."""
     tile = tile_for(target, ELEMENTS[dtype])
     module = Module(f"; matrix product, {dtype}, tile {tile.rows}x{tile.width}")
-    add_pack_a(module, tile)
-    add_pack_b(module, tile)
-    add_tile_dispatch(module, tile)
-    add_microkernel(module, tile, "pack", tile.rows, tile.vectors)
     add_gemv(module, tile)
     _add_block(module, tile)
     _add_entry(module, tile, gemm_symbol(dtype))
@@ -211,7 +202,7 @@ def _blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
             first = f.icmp("eq", ic.index, row0)
             a_block = f.gep(a, f.add(f.mul(ic.index, rsa), f.mul(pc.index, csa)), element)
             with f.when(f.not_(plain_a)):
-                f.call("pack_a", "void", a_block, rsa, csa, rows, depth, packed_a)
+                f.call(tile.symbol("pack_a"), "void", a_block, rsa, csa, rows, depth, packed_a)
             block = f.select(plain_a, a_block, packed_a)
             rs = f.select(plain_a, rsa, constant("i64", 1))
             cs = f.select(plain_a, constant("i64", 1), constant("i64", tile.rows))
@@ -226,12 +217,12 @@ def _blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
                 in_place = f.and_(full, single)
                 fused = f.and_(f.and_(full, first), f.not_(single))
                 with f.when(f.and_(first, f.not_(full))):
-                    f.call("pack_b", "void", source, rsb, csb, valid, depth, panel)
+                    f.call(tile.symbol("pack_b"), "void", source, rsb, csb, valid, depth, panel)
                 with f.when(fused):
-                    f.call(microkernel_name("pack", tile.rows, tile.vectors), "void", block, rs,
-                           cs, source, rsb, panel, c_at, ldc, depth, valid, add)
+                    f.call(tile.symbol("tile_pack"), "void", block, rs, cs, source, rsb, panel,
+                           c_at, ldc, depth, valid, add)
                 call_tile_rows(
-                    f, block, rs, cs, step, rows, f.select(in_place, source, panel),
+                    f, tile, block, rs, cs, step, rows, f.select(in_place, source, panel),
                     f.select(in_place, rsb, constant("i64", width)), c_at, ldc, depth, valid, add,
                     f.select(fused, constant("i64", tile.rows), constant("i64", 0)))
                 with f.when(last):

@@ -45,18 +45,22 @@ class Part:
     generator: str
     symbols: tuple[str, ...]
     arguments: tuple[Any, ...] = ()
+    needs: str | None = None              # a part whose symbols this one calls
 
 
 PARTS = (
     Part("runner", "runner", "runner_ir",
          pool.POOL_SYMBOLS + runner.RUNNER_SYMBOLS + runner.LAUNCHER_SYMBOLS),
-    Part("gemm_f32", "gemm", "gemm_ir", ("gemm_f32",), ("f32",)),
-    Part("gemm_f64", "gemm", "gemm_ir", ("gemm_f64",), ("f64",)),
-    Part("conv_f32", "conv", "conv_ir", ("conv_f32", "conv_input_f32", "conv_weight_f32"),
-         ("f32",)),
-    Part("conv_f64", "conv", "conv_ir", ("conv_f64", "conv_input_f64", "conv_weight_f64"),
-         ("f64",)),
+    *(part for dtype in ("f32", "f64") for part in (
+        Part(f"tile_{dtype}", "tile", "tile_ir",
+             tuple(f"{name}_{dtype}" for name in ("tile_rows", "tile_pack", "pack_a", "pack_b")),
+             (dtype,)),
+        Part(f"gemm_{dtype}", "gemm", "gemm_ir", (f"gemm_{dtype}",), (dtype,), f"tile_{dtype}"),
+        Part(f"conv_{dtype}", "conv", "conv_ir",
+             tuple(f"{kind}_{dtype}" for kind in ("conv", "conv_input", "conv_weight")),
+             (dtype,), f"tile_{dtype}"))),
 )
+_PART_NAMED = {part.name: part for part in PARTS}
 _PART_OF = {symbol: part for part in PARTS for symbol in part.symbols}
 
 
@@ -127,7 +131,11 @@ class NativeLibrary:
         with self._lock:
             loaded = self._loaded.get(part.name)
             if loaded is None:
-                loaded = load_object(self.object_bytes(part), part.symbols)
+                imports = {}
+                if part.needs is not None:
+                    needed = _PART_NAMED[part.needs]
+                    imports = {name: self._part(needed).address(name) for name in needed.symbols}
+                loaded = load_object(self.object_bytes(part), part.symbols, imports)
                 self._loaded[part.name] = loaded
                 if part.name == "runner":
                     self._watch_process()

@@ -15,6 +15,9 @@ from ..target import Target
 from .text import Function, Module, Value, bytes_of, constant, vector_type, zero
 
 ACCUMULATE = 1
+ELEMENTS = {"f32": "float", "f64": "double"}
+_DTYPES = {element: dtype for dtype, element in ELEMENTS.items()}
+_SHARED = ("tile_rows", "tile_pack", "pack_a", "pack_b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,9 @@ class Tile:
         """Bytes of one element."""
         return bytes_of(self.element)
 
-    @property
-    def panel_bytes(self) -> int:
-        """Bytes of one packed panel of B."""
-        return self.depth * self.width * self.bytes
+    def symbol(self, name: str) -> str:
+        """Name of one of the shared functions for this element type."""
+        return f"{name}_{_DTYPES[self.element]}"
 
 
 def tile_for(target: Target, element: str) -> Tile:
@@ -59,6 +61,25 @@ def tile_for(target: Target, element: str) -> Tile:
                 1024 * 4 // bytes_of(element))
 
 
+def tile_symbols(dtype: str) -> tuple[str, ...]:
+    """Functions of the tile object, which products and convolutions call."""
+    return tuple(f"{name}_{dtype}" for name in _SHARED)
+
+
+def tile_ir(target: Target, dtype: str) -> str:
+    """Text of the object with microkernels and packing for one dtype."""
+    tile = tile_for(target, ELEMENTS[dtype])
+    module = Module(f"; register tiles, {dtype}, {tile.rows}x{tile.width}")
+    for rows in range(1, tile.rows + 1):
+        for vectors in range(1, tile.vectors + 1):
+            _add_microkernel(module, tile, _microkernel_name(rows, vectors), rows, vectors)
+    _add_microkernel(module, tile, tile.symbol("tile_pack"), tile.rows, tile.vectors, pack=True)
+    _add_tile_rows(module, tile)
+    _add_pack_a(module, tile)
+    _add_pack_b(module, tile)
+    return str(module)
+
+
 # ---- microkernels --------------------------------------------------------------------------
 
 _PARAMETERS = [("a", "ptr"), ("rsa", "i64"), ("csa", "i64"), ("b", "ptr"), ("ldb", "i64"),
@@ -66,24 +87,23 @@ _PARAMETERS = [("a", "ptr"), ("rsa", "i64"), ("csa", "i64"), ("b", "ptr"), ("ldb
                ("flags", "i64")]
 
 
-def microkernel_name(kind: str, rows: int, vectors: int) -> str:
-    """Name of a microkernel within its module."""
-    return f"tile_{kind}_{rows}x{vectors}"
+def _microkernel_name(rows: int, vectors: int) -> str:
+    return f"tile_{rows}x{vectors}"
 
 
-def add_microkernel(module: Module, tile: Tile, kind: str, rows: int, vectors: int) -> None:
-    """Define one microkernel.
+def _add_microkernel(module: Module, tile: Tile, name: str, rows: int, vectors: int,
+                     pack: bool = False) -> None:
+    """Define one microkernel: row k of B is at b + k * ldb, n columns of the tile are written.
 
-    kind "panel": row k of B is at b + k * ldb; "pack": the same, and the row is also copied to
-    the packed panel.  The first n columns of the tile are written.
+    With `pack`, rows of B are also copied to the packed panel.
     """
-    f = module.function(microkernel_name(kind, rows, vectors), _PARAMETERS, internal=True)
+    f = module.function(name, _PARAMETERS, internal=not pack)
     a, rsa, csa, b, ldb, panel, c, ldc, depth, n, flags = f.parameters
     element = tile.element
 
     def source(k: Value, at: Value) -> tuple[list[Value], Value]:
         row = [f.load(tile.vector, f.gep(at, j * tile.lanes, element)) for j in range(vectors)]
-        if kind == "pack":
+        if pack:
             store_panel_row(f, tile, panel, k, row)
         return row, f.gep(at, ldb, element)
 
@@ -167,19 +187,16 @@ def _write_part(f: Function, tile: Tile, rows: int, vectors: int, sums: Sequence
             copy(tile.element, column.index)
 
 
-def add_tile_dispatch(module: Module, tile: Tile) -> None:
+def _add_tile_rows(module: Module, tile: Tile) -> None:
     """tile_rows: all row tiles of one strip of C from a block of A and one panel of B.
 
     tile_rows(a, rsa, csa, a_step, m, b, ldb, c, ldc, depth, n, flags, i0): tiles from row i0
     on; row tile t of A starts at a + t * a_step.
     """
-    for height in range(1, tile.rows + 1):
-        for vectors in range(1, tile.vectors + 1):
-            add_microkernel(module, tile, "panel", height, vectors)
-    f = module.function("tile_rows", [
+    f = module.function(tile.symbol("tile_rows"), [
         ("a", "ptr"), ("rsa", "i64"), ("csa", "i64"), ("a_step", "i64"), ("m", "i64"),
         ("b", "ptr"), ("ldb", "i64"), ("c", "ptr"), ("ldc", "i64"), ("depth", "i64"),
-        ("n", "i64"), ("flags", "i64"), ("i0", "i64")], internal=True)
+        ("n", "i64"), ("flags", "i64"), ("i0", "i64")])
     a, rsa, csa, a_step, m, b, ldb, c, ldc, depth, n, flags, first = f.parameters
     wide = f.sub(f.udiv(f.add(n, tile.lanes - 1), tile.lanes), 1)
     low = f.mul(wide, 8)
@@ -189,8 +206,8 @@ def add_tile_dispatch(module: Module, tile: Tile) -> None:
         c_at = f.gep(c, f.mul(i.index, ldc), tile.element)
 
         def call(r: int, v: int, a_at: Value = a_at, c_at: Value = c_at) -> Callable[[], object]:
-            return lambda: f.call(microkernel_name("panel", r, v), "void", a_at, rsa, csa, b, ldb,
-                                  b, c_at, ldc, depth, n, flags)
+            return lambda: f.call(_microkernel_name(r, v), "void", a_at, rsa, csa, b, ldb, b, c_at,
+                                  ldc, depth, n, flags)
 
         f.switch(f.add(low, count), {(v - 1) * 8 + r: call(r, v)
                                      for v in range(tile.vectors, 0, -1)
@@ -198,11 +215,12 @@ def add_tile_dispatch(module: Module, tile: Tile) -> None:
     f.ret()
 
 
-def call_tile_rows(f: Function, a: Value, rsa: Value, csa: Value, a_step: Value, m: Value,
-                   b: Value, ldb: Value, c: Value, ldc: Value, depth: Value, n: Value,
+def call_tile_rows(f: Function, tile: Tile, a: Value, rsa: Value, csa: Value, a_step: Value,
+                   m: Value, b: Value, ldb: Value, c: Value, ldc: Value, depth: Value, n: Value,
                    flags: Value, first: Value) -> None:
     """Emit a call of tile_rows."""
-    f.call("tile_rows", "void", a, rsa, csa, a_step, m, b, ldb, c, ldc, depth, n, flags, first)
+    f.call(tile.symbol("tile_rows"), "void", a, rsa, csa, a_step, m, b, ldb, c, ldc, depth, n,
+           flags, first)
 
 
 # ---- packing -------------------------------------------------------------------------------
@@ -224,10 +242,11 @@ def transpose(f: Function, rows: Sequence[Value]) -> list[Value]:
     return rows
 
 
-def add_pack_a(module: Module, tile: Tile) -> None:
+def _add_pack_a(module: Module, tile: Tile) -> None:
     """pack_a(a, rsa, csa, m, depth, to): tiles of rows, k-major, `tile.rows` elements a step."""
-    f = module.function("pack_a", [("a", "ptr"), ("rsa", "i64"), ("csa", "i64"), ("m", "i64"),
-                                   ("depth", "i64"), ("to", "ptr")], internal=True)
+    f = module.function(tile.symbol("pack_a"), [
+        ("a", "ptr"), ("rsa", "i64"), ("csa", "i64"), ("m", "i64"), ("depth", "i64"),
+        ("to", "ptr")])
     a, rsa, csa, m, depth, to = f.parameters
     element = tile.element
     together = vector_type(element, tile.rows)
@@ -253,13 +272,14 @@ def add_pack_a(module: Module, tile: Tile) -> None:
     f.ret()
 
 
-def add_pack_b(module: Module, tile: Tile) -> None:
+def _add_pack_b(module: Module, tile: Tile) -> None:
     """pack_b(b, rsb, csb, n, depth, to): one panel of `tile.width` columns, n of them valid.
 
     Columns past n repeat the last one: they reach only elements of C that are never written.
     """
-    f = module.function("pack_b", [("b", "ptr"), ("rsb", "i64"), ("csb", "i64"), ("n", "i64"),
-                                   ("depth", "i64"), ("to", "ptr")], internal=True)
+    f = module.function(tile.symbol("pack_b"), [
+        ("b", "ptr"), ("rsb", "i64"), ("csb", "i64"), ("n", "i64"), ("depth", "i64"),
+        ("to", "ptr")])
     b, rsb, csb, n, depth, to = f.parameters
     element, lanes, width = tile.element, tile.lanes, tile.width
     last = f.sub(n, 1)

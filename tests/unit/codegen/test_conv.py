@@ -5,9 +5,9 @@ import ctypes
 import numpy as np
 import pytest
 
-from tracec_codegen.jit import compile_text, load_object
+from tracec_codegen.jit import compile_text
 from tracec_codegen.llvm.conv import CONV_KINDS, ConvShape, conv_ir, conv_symbol
-from tracec_codegen.llvm.library import PlanStep, encode_plan, native_library
+from tracec_codegen.llvm.library import NativeLibrary, PlanStep, encode_plan, native_library
 from tracec_codegen.target import host_target, named_target
 
 EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes.c_void_p,
@@ -218,9 +218,7 @@ def test_epilogue_sees_every_element_once(threads, name: str) -> None:
 def test_baseline_instruction_set() -> None:
     if host_target().arch != "x86_64":
         pytest.skip("needs x86-64")
-    target = host_target("sse2")
-    code = load_object(compile_text(conv_ir(target, "f32"), target),
-                       [conv_symbol(kind, "f32") for kind in CONV_KINDS])
+    code = NativeLibrary(host_target("sse2"))
     s = SHAPES["stride"]
     for kind in CONV_KINDS:
         x, w, y = arrays(s, "f32")

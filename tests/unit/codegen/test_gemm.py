@@ -6,9 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
-from tracec_codegen.jit import compile_text, load_object
+from tracec_codegen.jit import compile_text
 from tracec_codegen.llvm.gemm import gemm_ir, gemm_parts, gemm_scratch_bytes, gemm_symbol
-from tracec_codegen.llvm.library import PlanStep, encode_plan, native_library
+from tracec_codegen.llvm.library import NativeLibrary, PlanStep, encode_plan, native_library
+from tracec_codegen.llvm.tile import tile_ir
 from tracec_codegen.target import host_target, named_target
 
 NAMES = {np.dtype("f4"): "f32", np.dtype("f8"): "f64"}
@@ -143,8 +144,7 @@ def test_epilogue_sees_every_element_once(threads, m: int, n: int, k: int) -> No
 def test_smaller_instruction_sets(isa: str) -> None:
     if host_target().arch != "x86_64":
         pytest.skip("needs x86-64")
-    target = host_target(isa)
-    code = load_object(compile_text(gemm_ir(target, "f32"), target), ["gemm_f32"])
+    code = NativeLibrary(host_target(isa))
     rng = np.random.default_rng(4)
     for m, n, k in ((50, 37, 300), (1, 30, 30)):
         a, b = operand(rng, 1, m, k, "plain", "f4"), operand(rng, 1, k, n, "t", "f4")
@@ -156,7 +156,8 @@ def test_smaller_instruction_sets(isa: str) -> None:
 @pytest.mark.parametrize("isa", ["avx512", "neon"])
 def test_other_targets_emit(isa: str) -> None:
     target = named_target(isa)
-    assert compile_text(gemm_ir(target, "f32"), target).startswith(b"\x7fELF")
+    for ir in (gemm_ir(target, "f32"), tile_ir(target, "f32")):
+        assert compile_text(ir, target).startswith(b"\x7fELF")
 
 
 def test_parts() -> None:
