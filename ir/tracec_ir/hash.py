@@ -18,7 +18,8 @@ from .types import ScalarType, TensorType, Type
 # Attributes of these names hold sizes or positions, in every op: what varies with input shapes.
 SIZE_ATTRS = frozenset((
     "shape", "size", "sizes", "input_shape", "weight_shape", "output_size", "normalized_shape",
-    "strides", "offset", "starts", "stops", "low", "high",
+    "strides", "offset", "starts", "stops", "low", "high", "pad", "shifts", "row", "col",
+    "diagonal", "num_classes", "num_samples", "repeats",
 ))  # fmt: skip
 
 _TypeKey = Callable[[Type], object]
