@@ -213,8 +213,8 @@ class LoopEmitter:
             unroll = loop.unroll
         else:
             weight = body_weight(loop.body)
-            heavy = 30 if loop.carries else 16
-            unroll = 4 if weight <= heavy // 2 else 2 if weight <= heavy else 1
+            # a longer body has enough independent work, and copies cost compile time
+            unroll = 4 if weight <= 8 else 2 if weight <= 12 else 1
         if isinstance(loop.extent, int):
             while unroll > 1 and unroll * lanes > loop.extent:
                 unroll //= 2

@@ -17,7 +17,7 @@ from .state import Lanes, State
 from .text import Value, constant
 
 STREAM_BYTES = 16 << 20  # results from this size on are written past the caches
-_HEAVIEST = 30  # bodies with more instructions are not limited by memory
+_HEAVIEST = 12  # bodies with more instructions are not limited by memory
 
 
 class StreamEmitter:
