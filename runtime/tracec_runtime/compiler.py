@@ -82,7 +82,7 @@ def program_of(func: Func, donate: dict[int, int]) -> Program:
     from tracec_codegen.schedule import schedule
     from tracec_ir.passes.pipeline import lower
 
-    primitive = lower(func)
+    primitive = lower(func, knobs.verify)
     dump("ir", func.name, str(primitive))
     program = schedule(primitive, target(), donate)
     cache.put(key, program.to_json().encode())

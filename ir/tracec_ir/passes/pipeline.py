@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..core import Func
 from ..expand import expand
+from ..verify import verify
 from .simplify import simplify
 from .structure import structure
 
@@ -20,8 +21,13 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def lower(func: Func) -> Func:
-    """`func` as simplified primitives, ready to be scheduled."""
+def lower(func: Func, verified: bool = False) -> Func:
+    """`func` as simplified primitives, ready to be scheduled; the verifier runs between the passes
+    if `verified`."""
+    if verified:
+        verify(func)
     for run in PIPELINE:
         func = run(func)
+        if verified:
+            verify(func, "primitive")
     return func
