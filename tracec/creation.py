@@ -80,7 +80,8 @@ def _finish(t: Tensor, requires_grad: bool) -> Tensor:
 
 def _of_array(array: np.ndarray, requires_grad: bool = False) -> Tensor:
     """A tensor owning `array` (which nobody else holds)."""
-    array = np.ascontiguousarray(array).reshape(array.shape)
+    if array.base is not None or not array.flags.c_contiguous:
+        array = array.copy(order="C")
     t = wrap(from_array(array), dense(dtypes.by_numpy(array.dtype), array.shape))
     return _finish(t, requires_grad)
 

@@ -57,7 +57,12 @@ class Plan:
             self._remember(tr, inputs, scalars, results, live, out)
 
     def _remember(self, tr: Trace, inputs, scalars, results, live, out) -> None:
+        for j, k in self.grads:
+            if k < 0:
+                results[live[j]].source = Output(Freed(), 0)
         program = self.program
+        if not program.outs:
+            return
         saved: list = [None] * len(program.saved)
         versions = [-1] * len(program.saved)
         for n, i in self.saved_inputs:
@@ -79,7 +84,8 @@ class Plan:
             program, saved, versions, params, [s.version for s in inputs] + [-1] * len(scalars), sources
         )
         for j, k in self.grads:
-            results[live[j]].source = Output(seg, k) if k >= 0 else Output(Freed(), 0)
+            if k >= 0:
+                results[live[j]].source = Output(seg, k)
 
 
 def make_plan(node: Node, live: tuple[int, ...], tr: Trace) -> Plan:
