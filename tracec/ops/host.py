@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def unique_consecutive(
     if n == 0:
         fresh = np.zeros(0, bool)
     else:
-        changed = (rows[1:] != rows[:-1]).reshape(n - 1, -1).any(1)
+        changed = (rows[1:] != rows[:-1]).reshape(n - 1, math.prod(rows.shape[1:])).any(1)
         fresh = np.concatenate([[True], changed])
     kept = np.flatnonzero(fresh)
     out = rows[kept] if dim is None else np.moveaxis(rows[kept], 0, dim)

@@ -326,12 +326,10 @@ def native_layer_norm(
 ) -> tuple[Tensor, ...]:
     """layer_norm with the statistics it used."""
     attrs = (("normalized_shape", tuple(normalized_shape)), ("eps", eps))
-    if weight is None and bias is not None:
-        y, *rest = apply_multi("native_layer_norm", (input,), attrs)
-        return (y + bias, *rest)
-    return apply_multi(
-        "native_layer_norm", tuple(t for t in (input, weight, bias) if t is not None), attrs
-    )
+    operands = (input, weight, bias) if weight is not None else (input,)
+    y, mean, scale = apply_multi("native_layer_norm", tuple(t for t in operands if t is not None), attrs)
+    y = y + bias if weight is None and bias is not None else y
+    return y, mean.detach(), scale.detach()
 
 
 @face("torch functional")
@@ -410,8 +408,8 @@ def native_batch_norm(
 
         return y, empty((0,), dtype=input.dtype), empty((0,), dtype=input.dtype)
     over = tuple(i for i in range(input.dim()) if i != 1)
-    mean = input.mean(over)
-    scale = (input.var(over, correction=0) + eps).rsqrt()
+    mean = input.detach().mean(over)
+    scale = (input.detach().var(over, correction=0) + eps).rsqrt()
     return y, mean, scale
 
 

@@ -239,7 +239,7 @@ def normal(
 
 
 def _parameter(x: Any) -> Any:
-    return x.detach() if isinstance(x, Tensor) else float(x)
+    return x if isinstance(x, Tensor) else float(x)
 
 
 @face(inplace=False)
@@ -247,8 +247,9 @@ def bernoulli(
     input: Tensor, p: Any = None, *, generator: Any = None, out: Tensor | None = None
 ) -> Tensor:
     """1 with the probabilities of input (or p), else 0."""
-    chance = input.detach() if p is None else number(p)
-    return given(out, _sampled("bernoulli", tuple(input.shape), input.dtype, 1, generator, chance))
+    chance = input if p is None else number(p)
+    y = _sampled("bernoulli", tuple(input.shape), input.dtype, 1, generator, chance)
+    return given(out, y)
 
 
 @face()

@@ -435,10 +435,13 @@ def cov(
     aweights: Tensor | None = None,
 ) -> Tensor:
     """The covariance of the rows of a matrix."""
-    if aweights is not None:
-        raise NotImplementedError("cov(aweights=...)")
-    operands = (input,) if fweights is None else (input, fweights)
-    return apply("cov", operands, (("correction", correction),))
+    operands = tuple(t for t in (input, fweights, aweights) if t is not None)
+    attrs = (
+        ("correction", correction),
+        ("has_fweights", fweights is not None),
+        ("has_aweights", aweights is not None),
+    )
+    return apply("cov", operands, attrs)
 
 
 @face()

@@ -82,11 +82,19 @@ def column_stack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     return cat(parts, 1, out=out)
 
 
+def _ints(args: tuple, named: Any) -> tuple[int, ...]:
+    """Ints given one by one, as one sequence, or by name."""
+    if named is not None:
+        args = (named,)
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = args[0]
+    return tuple(int(n) for n in args)
+
+
 @face()
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
     """input reversed along dimensions."""
-    given_dims = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    return apply("flip", (input,), (("dims", tuple(given_dims)),))
+    return apply("flip", (input,), (("dims", _ints(args, dims)),))
 
 
 @face()
@@ -120,16 +128,15 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
 
 
 @face("method")
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
+def repeat(self: Tensor, *args: Any, repeats: Any = None) -> Tensor:
     """The tensor laid out several times along each dimension."""
-    counts = tuple(repeats[0]) if len(repeats) == 1 and not isinstance(repeats[0], int) else repeats
-    return apply("repeat", (self,), (("sizes", tuple(int(n) for n in counts)),))
+    return apply("repeat", (self,), (("sizes", _ints(args, repeats)),))
 
 
 @face()
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
     """input laid out several times; missing leading counts are 1."""
-    counts = tuple(dims[0]) if len(dims) == 1 and not isinstance(dims[0], int) else tuple(dims)
+    counts = _ints(args, dims)
     counts = (1,) * (input.dim() - len(counts)) + counts
     return apply("repeat", (input,), (("sizes", counts),))
 
@@ -164,7 +171,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         for k, t in enumerate(parts)
     ]
     if swap:
-        out = [t.transpose(0, 1) for t in out]
         out[0], out[1] = out[1], out[0]
     return tuple(out)
 
@@ -278,14 +284,14 @@ for _name in ("swapdims", "moveaxis", "split_with_sizes", "view_as", "expand_as"
 
 @face("method")
 def unsafe_split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """`split` whose results are copies."""
-    return tuple(t.clone() for t in self.split(split_size, dim))
+    """`split`, whose results may be written in place."""
+    return self.split(split_size, dim)
 
 
 @face("method")
 def unsafe_chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`chunk` whose results are copies."""
-    return tuple(t.clone() for t in self.chunk(chunks, dim))
+    """`chunk`, whose results may be written in place."""
+    return self.chunk(chunks, dim)
 
 
 def _copy_form(name: str) -> None:
@@ -338,6 +344,8 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     over = tuple(range(lead)) + tuple(
         lead + i for i, n in enumerate(shape) if n == 1 and self.shape[lead + i] != 1
     )
+    if not shape:
+        return apply("sum", (self,))
     y = apply("sum", (self,), (("dim", over), ("keepdim", True))) if over else self
     return y.reshape(shape)
 

@@ -52,6 +52,8 @@ def check_index(index: Value, name: str) -> None:
 def gather_along(b, x, index, *, dim):
     """torch.gather: out[i][j] = x[index[i][j]][j] for dim 0."""
     ax = axis(x, dim)
+    if index.type.numel == 0:
+        return b.full(0, x.dtype, index.shape)
     check_index(index, "gather")
     if not x.rank or not index.rank:
         if max(x.rank, index.rank) > 1:
@@ -61,8 +63,6 @@ def gather_along(b, x, index, *, dim):
         row = x if x.rank else b.reshape(x, (1,))
         at = index if index.rank else b.reshape(index, (1,))
         return b.reshape(gather_positions(b, row, at, 0), index.shape)
-    if index.type.numel == 0:
-        return b.full(0, x.dtype, index.shape)
     if index.rank != x.rank:
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)):

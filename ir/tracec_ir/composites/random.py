@@ -12,7 +12,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..dtypes import DType
 from ..optable import composite
-from .common import masked, where
+from .common import is_number, masked, where
 
 
 def uniform_01(b: Builder, seed: Value, offset: Value, shape, dtype: DType) -> Value:
@@ -60,7 +60,14 @@ def uniform(b, low, high, seed, offset, *, size, dtype):
     return b.add(b.mul(u, b.sub(high, low)), low)
 
 
-@composite()
+def _no_information(b: Builder, op: Op, g: Value):
+    """Zeros: a draw does not depend smoothly on its parameters here, but stays in the graph."""
+    return [
+        None if is_number(v) or v.dtype.kind not in "fc" else b.zeros_like(v) for v in op.operands
+    ]
+
+
+@composite(vjp=_no_information)
 def normal(b, mean, std, seed, offset, *, size, dtype):
     """Normal with a mean and a standard deviation (numbers or tensors); two words (float64: four)."""
     z = normal_01(b, seed, offset, size, dtype)
@@ -90,7 +97,7 @@ def randint(b, low, high, seed, offset, *, size, dtype):
     return b.cast(b.add(b.remainder(bits, b.sub(high, low)), low), dtype)
 
 
-@composite(nondiff=True)
+@composite(vjp=_no_information)
 def bernoulli(b, p, seed, offset, *, size, dtype):
     """1 with probability p (a number or a tensor), else 0; one word."""
     u = b.emit1("philox", seed, offset, shape=tuple(size), dtype=dtypes.f32)

@@ -114,8 +114,6 @@ def _reduce_into(
     start = x
     if not include_self:
         start = where(b, b.gt(hits, 0), b.const(_neutral(x.dtype, reduce), x.dtype), x)
-    if reduce in ("amax", "amin"):
-        return _extremum_into(b, start, src, given, over, reduce)
     kind = "add" if reduce == "mean" else _KINDS[reduce]
     y = b.emit1("scatter", start, src, *given, axes=over, kind=kind)
     if reduce == "mean":
@@ -125,22 +123,6 @@ def _reduce_into(
         else:
             y = b.floor_divide(y, b.cast(n, x.dtype))
     return y
-
-
-def _extremum_into(b: Builder, x: Value, src: Value, given, over, reduce: str) -> Value:
-    """scatter-max with the gradient shared evenly among the winners, as PyTorch shares it."""
-    kind = _KINDS[reduce]
-    plain = b.emit1("scatter", b.detach(x), b.detach(src), *given, axes=over, kind=kind)
-    if x.dtype.kind not in "fc":
-        return plain
-    # y = plain + (winners' mean - its value), written so that only the mean carries a gradient
-    won_self = b.cast(b.eq(x, plain), x.dtype)
-    won_src = b.cast(b.eq(src, b.emit1("gather", plain, *given, axes=over)), x.dtype)
-    n = b.emit1("scatter", won_self, won_src, *given, axes=over, kind="add")
-    carry_self = b.mul(b.sub(x, b.detach(x)), won_self)
-    carry_src = b.mul(b.sub(src, b.detach(src)), won_src)
-    carried = b.emit1("scatter", carry_self, carry_src, *given, axes=over, kind="add")
-    return b.add(plain, b.div(where(b, b.isfinite(plain), carried, 0.0), b.maximum(n, 1)))
 
 
 # -- whole slices -----------------------------------------------------------------------------------

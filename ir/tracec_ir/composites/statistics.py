@@ -369,39 +369,45 @@ def _starts(b: Builder, ordered: Value, ax: int) -> Value:
 
 # -- differences and covariance ---------------------------------------------------------------------
 @composite()
-def cov(b, x, fweights=None, *, correction=1):
-    """The covariance of the rows of a matrix (of one row: the variance)."""
-    if x.rank > 2:
-        raise RuntimeError(
-            f"cov(): expected input to have two or fewer dimensions but got an input with {x.rank} dimensions"
-        )
+def cov(b, x, *weights, correction=1, has_fweights=False, has_aweights=False):
+    """The covariance of the rows of a matrix (of one row: the variance), its columns weighted by
+    how often they occur (frequencies) and how much they count."""
+    _check_matrix(x, "cov")
     z = x if x.rank == 2 else b.reshape(x, (1, x.type.numel))
-    if fweights is None:
-        n = count(b, z, (1,), z.dtype)
-        d = b.sub(z, b.mean(wide(b, z), dim=(1,), keepdim=True))
-        weighted = d
-        norm = (
-            b.maximum(b.sub(n, float(correction)), 0.0)
-            if not isinstance(n, int)
-            else max(n - correction, 0) + 0.0
-        )
+    z = wide(b, z)
+    if not weights:
+        w, total = None, count(b, z, (1,), z.dtype)
+        mean = mean_over(b, z, (1,), True)
     else:
-        w = b.cast(fweights, z.dtype)
+        w = b.cast(weights[0], z.dtype)
+        if len(weights) > 1:
+            w = b.mul(w, b.cast(weights[1], z.dtype))
         total = b.reduce(w, "sum", (0,))
-        d = b.sub(z, b.div(b.reduce(b.mul(z, w), "sum", (1,), True), total))
-        weighted = b.mul(d, w)
-        norm = b.maximum(b.sub(total, float(correction)), 0.0)
+        mean = b.div(b.reduce(b.mul(z, w), "sum", (1,), True), total)
+    d = b.sub(z, mean)
+    if has_aweights and correction:
+        squares = b.mul(w, b.cast(weights[-1], z.dtype))
+        lost = b.mul(b.div(b.reduce(squares, "sum", (0,)), total), float(correction))
+    else:
+        lost = float(correction)
+    norm = max(total - lost, 0) if isinstance(total, int) else b.maximum(b.sub(total, lost), 0.0)
+    weighted = d if w is None else b.mul(d, w)
     c = b.div(b.matmul(weighted, b.permute(d, (1, 0))), norm)
     return b.reshape(c, ()) if x.rank < 2 else c
+
+
+def _check_matrix(x: Value, name: str) -> None:
+    if x.rank > 2:
+        raise RuntimeError(
+            f"{name}(): expected input to have two or fewer dimensions but got an input with "
+            f"{x.rank} dimensions"
+        )
 
 
 @composite()
 def corrcoef(b, x):
     """The correlation coefficients of the rows of a matrix."""
-    if x.rank > 2:
-        raise RuntimeError(
-            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {x.rank} dimensions"
-        )
+    _check_matrix(x, "corrcoef")
     c = b.cov(x)
     if c.rank == 0:
         return b.div(c, c)

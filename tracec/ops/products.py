@@ -142,7 +142,7 @@ def _linalg_cross(
 ) -> Tensor:
     """The cross product of 3-vectors along `dim`."""
     if input.dim() != other.dim():
-        raise RuntimeError(f"linalg.cross: inputs must have the same number of dimensions.")
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     return given(out, apply("cross", (input, other), (("dim", dim),)))
 
 
