@@ -119,8 +119,6 @@ def kernel_address(kernel: Kernel) -> tuple[int, Any]:
         log("compile", kernel=kernel.name, ops="+".join(kernel.origin))
         data = compile_text(text, target())
         cache.put(digest, data)
-    else:
-        counters.disk_hits += 1
     loaded = load_object(data, [symbol])
     found = _loaded[digest] = (loaded.address(symbol), loaded)
     return found

@@ -73,7 +73,6 @@ class Model:
         TypeError for a wrong number, type or rank of arguments, ValueError for wrong sizes.
         """
         values = self._arguments(args, named)
-        values += self._weights
         sizes = self._bind(values)
         return self._engine(sizes).run(values, sizes)
 
@@ -81,7 +80,7 @@ class Model:
         if self._native is None and self._tier.compile_now(sizes):
             try:
                 with default_float(self.archive.default_float):
-                    self._native = Native(self.archive.entry)
+                    self._native = Native(self.archive.entry, self._weights)
             except NotImplementedError as error:
                 if knobs.tier == 1:
                     raise
@@ -89,7 +88,7 @@ class Model:
         if self._native is not None and knobs.tier != 0:
             return self._native
         if self._interpreter is None:
-            self._interpreter = Interpreter(self.func)
+            self._interpreter = Interpreter(self.func, self._weights)
         return self._interpreter
 
     def _arguments(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
@@ -112,7 +111,7 @@ class Model:
         return [_checked(name, type_, given[name]) for name, type_ in self.inputs]
 
     def _bind(self, values: list[Any]) -> dict[str, int]:
-        sizes = bind_sizes(self.func, values)
+        sizes = bind_sizes(self.func, values + self._weights)
         for relation, a, b in self.func.guards or ():
             if not dims.Guards([(relation, a, b)]).hold(sizes):
                 listed = ", ".join(f"?{name} = {size}" for name, size in sorted(sizes.items()))
@@ -199,7 +198,7 @@ def _elements(func: Func, value: Callable[[Dim], int]) -> int:
 
 # -- engines ---------------------------------------------------------------------------------------
 class Engine(Protocol):
-    """What executes a model's function on checked arguments."""
+    """What executes a model's function, whose weights it holds, on checked inputs."""
 
     def run(self, values: list[Any], sizes: Mapping[str, int]) -> list[Any]:
         """One array (or number) per result."""
@@ -209,34 +208,35 @@ class Engine(Protocol):
 class Interpreter:
     """Tier 0: the NumPy interpreter."""
 
-    def __init__(self, func: Func):
-        self._closures = Closures(func)
+    def __init__(self, func: Func, weights: list[np.ndarray]):
+        self._closures, self._weights = Closures(func), weights
 
     def run(self, values: list[Any], sizes: Mapping[str, int]) -> list[Any]:
         counters.interpreted += 1
         with np.errstate(all="ignore"):
-            return self._closures.execute(list(values), sizes)
+            return self._closures.execute(values + self._weights, sizes)
 
 
 class Native:
     """Tier 1: compiled kernels, through the plan executor."""
 
-    def __init__(self, func: Func):
+    def __init__(self, func: Func, weights: list[np.ndarray]):
         from .compiler import compile_plan
 
-        self._plan = compile_plan(func, list(range(len(func.results))), {})
-        self._lock = threading.Lock()  # a plan has one table of addresses
         self._results: list[TensorType] = []
         for r in func.results:
             if isinstance(r.type, ScalarType):
                 raise NotImplementedError("a result that is a Python number, in compiled code")
             self._results.append(r.type)
+        self._plan = compile_plan(func, list(range(len(func.results))), {})
+        self._weights = [from_array(np.ascontiguousarray(w)) for w in weights]
+        self._lock = threading.Lock()  # a plan has one table of addresses
 
     def run(self, values: list[Any], sizes: Mapping[str, int]) -> list[Any]:
         counters.executed += 1
         arrays = [np.ascontiguousarray(v) for v in values if isinstance(v, np.ndarray)]
         scalars = [v for v in values if not isinstance(v, np.ndarray)]
-        buffers = [from_array(a) for a in arrays]
+        buffers = [*map(from_array, arrays), *self._weights]
         symbols = tuple(sizes[name] for name in self._plan.symbols)
         with self._lock:
             out = self._plan.run(buffers, scalars, symbols)
