@@ -115,6 +115,8 @@ def unflatten(linear: Dim, shape: Sequence[Dim], ranges: Ranges) -> list[Dim]:
 
 def divide(a: Dim, b: Dim, ranges: Ranges) -> tuple[Dim, Dim]:
     """(floor(a / b), a mod b), simplified where the ranges of the loop variables allow."""
+    if b == 0:
+        return 0, a  # a value without elements: nothing is read
     if isinstance(a, int) and isinstance(b, int):
         return a // b, a % b
     if isinstance(a, int):
