@@ -10,6 +10,8 @@ from tracec_codegen.llvm.conv import CONV_KINDS, ConvShape, conv_ir, conv_symbol
 from tracec_codegen.llvm.library import NativeLibrary, PlanStep, encode_plan, native_library
 from tracec_codegen.target import host_target, named_target
 
+from .fenced import fenced
+
 EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes.c_void_p,
                             ctypes.c_int64)
 DTYPES = {"f32": "f4", "f64": "f8"}
@@ -33,8 +35,12 @@ def arrays(s: ConvShape, dtype: str, seed: int = 0) -> tuple[np.ndarray, np.ndar
     return tuple(a.astype(DTYPES[dtype]) for a in (x, w, y))
 
 
-def run(kind, s, x, w, y, *, parts=1, flags=0, epilogue=0, context=0, entry=None) -> None:
-    """Call one of the entry points; the result is written to x, w or y."""
+def run(kind, s, x, w, y, *, parts=1, flags=0, epilogue=0, context=0, entry=None,
+        guarded=False) -> None:
+    """Call one of the entry points; the result is written to x, w or y.
+
+    With `guarded`, scratch is exactly as large as promised and what follows it is checked.
+    """
     library = native_library()
     dtype = {4: "f32", 8: "f64"}[x.itemsize]
     words = [x.ctypes.data, w.ctypes.data, y.ctypes.data, *s.words(), parts, flags, epilogue,
@@ -43,8 +49,18 @@ def run(kind, s, x, w, y, *, parts=1, flags=0, epilogue=0, context=0, entry=None
     table = np.array([0, *words, extent], np.int64)
     step = PlanStep(entry or library.address(conv_symbol(kind, dtype)), range(1, len(words) + 1),
                     len(words) + 1, 1)
-    library.run(encode_plan([step]), 1, table,
-                scratch_per_thread=s.scratch_bytes(kind, library.target, dtype))
+    size = s.scratch_bytes(kind, library.target, dtype)
+    if not guarded:
+        library.run(encode_plan([step]), 1, table, scratch_per_thread=size)
+        return
+    area = np.full(size + 4096 + 128, 0xA5, np.uint8)
+    start = -area.ctypes.data % 64
+    error = np.zeros(8, np.int64)
+    table[0] = error.ctypes.data
+    record = library.record(encode_plan([step]), 1, table, scratch_per_thread=size, threads=1)
+    record.words[3] = area.ctypes.data + start
+    assert library.launch(record.address) == 0
+    assert (area[:start] == 0xA5).all() and (area[start + size:] == 0xA5).all()
 
 
 def reference(kind: str, s: ConvShape, x, w, y) -> np.ndarray:
@@ -155,6 +171,14 @@ def test_random_shapes(threads, kind: str) -> None:
         s = shape_of(pick(1, 4), pick(1, 3), pick(1, 9), pick(1, 14), size, kernel,
                      (pick(1, 4), pick(1, 4)), pad, dilation)
         check(kind, s, "f32", pick(1, 6))
+
+
+@pytest.mark.parametrize("kind", CONV_KINDS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_memory_stays_in_bounds(name: str, kind: str) -> None:
+    for dtype in DTYPES:
+        x, w, y = map(fenced, arrays(SHAPES[name], dtype))
+        run(kind, SHAPES[name], x, w, y, parts=2, guarded=True)
 
 
 @pytest.mark.parametrize("kind", CONV_KINDS)

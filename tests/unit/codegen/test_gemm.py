@@ -12,6 +12,8 @@ from tracec_codegen.llvm.library import NativeLibrary, PlanStep, encode_plan, na
 from tracec_codegen.llvm.tile import tile_ir
 from tracec_codegen.target import host_target, named_target
 
+from .fenced import fenced
+
 NAMES = {np.dtype("f4"): "f32", np.dtype("f8"): "f64"}
 TOLERANCE = {"f32": 2e-5, "f64": 1e-12}
 EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes.c_void_p,
@@ -19,7 +21,10 @@ EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes
 
 
 def gemm(a, b, c, *, parts=1, accumulate=False, epilogue=0, context=0, entry=None) -> None:
-    """c[i] (+)= a[i] @ b[i] by native code; the operands may have any strides but c's columns."""
+    """c[i] (+)= a[i] @ b[i] by native code; the operands may have any strides but c's columns.
+
+    On one thread, scratch is exactly as large as promised and what follows it is checked.
+    """
     library = native_library()
     name = NAMES[c.dtype]
     size = c.itemsize
@@ -32,19 +37,30 @@ def gemm(a, b, c, *, parts=1, accumulate=False, epilogue=0, context=0, entry=Non
     table = np.array([0, *words, batch * parts], np.int64)
     count = len(words)
     step = PlanStep(entry or library.address(gemm_symbol(name)), range(1, count + 1), count + 1, 1)
-    library.run(encode_plan([step]), 1, table,
-                scratch_per_thread=gemm_scratch_bytes(library.target, name, n, k))
+    scratch = gemm_scratch_bytes(library.target, name, n, k)
+    plan = encode_plan([step])
+    if library.num_threads > 1:
+        library.run(plan, 1, table, scratch_per_thread=scratch)
+        return
+    area = np.full(scratch + 4096 + 128, 0xA5, np.uint8)
+    start = -area.ctypes.data % 64
+    error = np.zeros(8, np.int64)
+    table[0] = error.ctypes.data
+    record = library.record(plan, 1, table, scratch_per_thread=scratch, threads=1)
+    record.words[3] = area.ctypes.data + start
+    assert library.launch(record.address) == 0
+    assert (area[start + scratch:] == 0xA5).all(), "scratch overrun"
 
 
 def operand(rng, batch, rows, columns, layout, dtype) -> np.ndarray:
     """A random batch of matrices: plain, transposed, padded rows, or strided both ways."""
     if layout == "t":
-        return rng.standard_normal((batch, columns, rows)).astype(dtype).transpose(0, 2, 1)
+        return fenced(rng.standard_normal((batch, columns, rows)).astype(dtype)).transpose(0, 2, 1)
     if layout == "pad":
         return rng.standard_normal((batch, rows, columns + 3)).astype(dtype)[:, :, 1:columns + 1]
     if layout == "both":
         return rng.standard_normal((batch, 2 * rows, 3 * columns)).astype(dtype)[:, ::2, ::3]
-    return rng.standard_normal((batch, rows, columns)).astype(dtype)
+    return fenced(rng.standard_normal((batch, rows, columns)).astype(dtype))
 
 
 def check(got, a, b, name, start=0.0) -> None:
