@@ -92,8 +92,11 @@ def _orthogonalised(
     x = x.T if tall else x
     x = x / x.norm().clamp(min=eps)
     for _ in range(steps):
-        gram = x @ x.T
-        x = tracec.addmm(x, tracec.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        # Each product is rounded once, after its sum: in bfloat16 the place of rounding shows.
+        wide = x.float()
+        gram = (wide @ wide.T).bfloat16().float()
+        mixed = tracec.addmm(gram, gram, gram, beta=b, alpha=c).bfloat16().float()
+        x = tracec.addmm(wide, mixed, wide, beta=a).bfloat16()
     return x.T if tall else x
 
 
