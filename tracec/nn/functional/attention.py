@@ -7,7 +7,6 @@ from typing import Any
 
 import tracec
 from tracec import ops
-from tracec.ops.linear import linear
 
 from .dropout import dropout
 from .padding import pad
@@ -31,14 +30,14 @@ def _in_projection_packed(q: Any, k: Any, v: Any, w: Any, b: Any = None) -> list
     """Queries, keys and values from one packed weight."""
     size = q.size(-1)
     if k is v and q is k:
-        joint = linear(q, w, b)
+        joint = ops.linear(q, w, b)
         return list(joint.chunk(3, -1))
     weights = w.chunk(3)
     biases = (None, None, None) if b is None else b.chunk(3)
     if k is v:
-        both = linear(k, w[size:], None if b is None else b[size:])
-        return [linear(q, weights[0], biases[0]), *both.chunk(2, -1)]
-    return [linear(x, u, c) for x, u, c in zip((q, k, v), weights, biases, strict=True)]
+        both = ops.linear(k, w[size:], None if b is None else b[size:])
+        return [ops.linear(q, weights[0], biases[0]), *both.chunk(2, -1)]
+    return [ops.linear(x, u, c) for x, u, c in zip((q, k, v), weights, biases, strict=True)]
 
 
 def _check_shapes(query: Any, key: Any, value: Any, key_padding_mask: Any, attn_mask: Any) -> bool:
@@ -128,7 +127,7 @@ def multi_head_attention_forward(
         weights = (q_proj_weight, k_proj_weight, v_proj_weight)
         biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
         q, k, v = (
-            linear(x, w, b)
+            ops.linear(x, w, b)
             for x, w, b in zip((query, key, value), weights, biases, strict=True)
         )
     else:
@@ -189,7 +188,7 @@ def multi_head_attention_forward(
             q.view(shape), k.view(shape), v.view(shape), mask, dropout_p, False
         )
         result = result.permute(2, 0, 1, 3).reshape(target_len * batch, embed_dim)
-        result = linear(result, out_proj_weight, out_proj_bias)
+        result = ops.linear(result, out_proj_weight, out_proj_bias)
         result = result.view(target_len, batch, -1)
         return (result if batched else result.squeeze(1)), None
 
@@ -200,7 +199,7 @@ def multi_head_attention_forward(
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
     result = (weights @ v).transpose(0, 1).reshape(target_len * batch, embed_dim)
-    result = linear(result, out_proj_weight, out_proj_bias).view(target_len, batch, -1)
+    result = ops.linear(result, out_proj_weight, out_proj_bias).view(target_len, batch, -1)
     weights = weights.view(batch, num_heads, target_len, source_len)
     if average_attn_weights:
         weights = weights.mean(1)
