@@ -42,6 +42,11 @@ def shape_text(shape: Iterable[Dim]) -> str:
     return "[" + ", ".join(map(str, shape)) + "]"
 
 
+def same_shape(a: Sequence[Dim], c: Sequence[Dim]) -> bool:
+    """Whether two shapes are equal (symbolic sizes ask their hints)."""
+    return len(a) == len(c) and all(dims.same(m, n) for m, n in zip(a, c, strict=True))
+
+
 def size(b: Builder, n: Dim, dtype: DType = dtypes.i64):
     """The dim n as an operand: an int as it is, a symbolic one as a 0-d tensor of `dtype`."""
     if isinstance(n, int):

@@ -6,7 +6,7 @@ from .. import dims
 from ..builder import Builder
 from ..core import Value
 from ..optable import composite
-from .common import pad, shape_text, spelled
+from .common import pad, same_shape, shape_text, spelled
 
 
 def _check(x: Value, w: Value, n: int, transposed: bool = False) -> None:
@@ -77,7 +77,7 @@ def _conv(b: Builder, x, w, bias, n, stride, padding, dilation, groups) -> Value
             f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of "
             f"size {shape_text(w.shape)} instead"
         )
-    if bias is not None and tuple(bias.shape) != (w.shape[0],):
+    if bias is not None and not same_shape(bias.shape, (w.shape[0],)):
         raise RuntimeError(
             f"Given weight of size {shape_text(w.shape)}, expected bias to be 1-dimensional with {w.shape[0]} "
             f"elements, but got bias of size {shape_text(bias.shape)} instead"

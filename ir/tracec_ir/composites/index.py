@@ -15,6 +15,7 @@ from .common import (
     iota_along,
     masked,
     move,
+    same_shape,
     shape_text,
     size,
     spelled,
@@ -324,7 +325,7 @@ def searchsorted(b, boundaries, x, *, right=False, out_int32=False):
     dimension and correspond, or there is one row for all."""
     n = boundaries.shape[-1]
     if boundaries.rank > 1:
-        if boundaries.rank != x.rank or boundaries.shape[:-1] != x.shape[:-1]:
+        if boundaries.rank != x.rank or not same_shape(boundaries.shape[:-1], x.shape[:-1]):
             raise RuntimeError(
                 "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
                 f"of boundaries tensor and input value tensor must match, but we got boundaries tensor "

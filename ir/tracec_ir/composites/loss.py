@@ -13,6 +13,7 @@ from .common import (
     masked,
     one_hot_mask,
     reduced,
+    same_shape,
     shape_text,
     size,
     spelled,
@@ -76,7 +77,7 @@ def _weighted(b: Builder, terms: Value, weights: Value, reduction: str) -> Value
 def nll_loss(b, logp, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """Minus the log-probability at the target class."""
     _check_classes(logp, target, "nll_loss")
-    if weight is not None and tuple(weight.shape) != (logp.shape[_class_axis(logp)],):
+    if weight is not None and not same_shape(weight.shape, (logp.shape[_class_axis(logp)],)):
         raise RuntimeError(
             "weight tensor should be defined either for all or no classes but got weight tensor of shape: "
             f"{shape_text(weight.shape)}"
@@ -142,7 +143,7 @@ def _along(b: Builder, v: Value, rank: int, ax: int) -> Value:
 @composite()
 def cross_entropy_prob(b, x, target, weight=None, *, reduction="mean", label_smoothing=0.0):
     """cross_entropy against a distribution over the classes for each sample."""
-    if tuple(x.shape) != tuple(target.shape):
+    if not same_shape(x.shape, target.shape):
         raise RuntimeError(
             f"Expected floating point type for target with class probabilities, got {spelled(target.dtype)}"
             if target.dtype.kind not in "f"
@@ -251,7 +252,7 @@ def gaussian_nll_loss(b, x, target, var, *, full=False, eps=1e-06, reduction="me
 @composite()
 def binary_cross_entropy(b, x, target, weight=None, *, reduction="mean"):
     """-(target * log(x) + (1 - target) * log(1 - x)), logarithms no lower than -100."""
-    if tuple(x.shape) != tuple(target.shape):
+    if not same_shape(x.shape, target.shape):
         raise ValueError(
             f"Using a target size (torch.Size({shape_text(target.shape)})) that is different to the input size "
             f"(torch.Size({shape_text(x.shape)})) is deprecated. Please ensure they have the same size."
@@ -280,7 +281,7 @@ def bce_terms(b, x, target):
 @composite()
 def bce_with_logits(b, x, target, *rest, has_weight=False, has_pos_weight=False, reduction="mean"):
     """binary_cross_entropy of sigmoid(x) without overflow. Further operands: weight, pos_weight."""
-    if tuple(x.shape) != tuple(target.shape):
+    if not same_shape(x.shape, target.shape):
         raise ValueError(
             f"Target size (torch.Size({shape_text(target.shape)})) must be the same as input size "
             f"(torch.Size({shape_text(x.shape)}))"
@@ -407,7 +408,7 @@ def multi_margin_loss(b, x, target, weight=None, *, p=1, margin=1.0, reduction="
 @composite()
 def multilabel_margin_loss(b, x, target, *, reduction="mean"):
     """The hinge between every labelled and every other class; labels end at the first -1."""
-    if tuple(x.shape) != tuple(target.shape):
+    if not same_shape(x.shape, target.shape):
         raise RuntimeError(
             f"inconsistent target size: {shape_text(target.shape)} for input of size: {shape_text(x.shape)}"
         )

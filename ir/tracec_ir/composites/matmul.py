@@ -10,7 +10,7 @@ from ..core import Value
 from ..dims import same
 from ..optable import composite
 from ..promote import broadcast_shapes
-from .common import axis, iota_along, masked, shape_text, spelled, unsqueeze, where
+from .common import axis, iota_along, masked, same_shape, shape_text, spelled, unsqueeze, where
 
 
 def _check_types(x: Value, y: Value, name: str = "") -> None:
@@ -205,7 +205,7 @@ def _scaled_sum(b: Builder, x: Value, y: Value, beta, alpha, name: str) -> Value
     if alpha != 1:
         y = b.mul(y, b.const(alpha, y.dtype))
     if beta == 0:
-        return b.add(y, b.zeros_like(x)) if x.shape != y.shape else y
+        return b.add(y, b.zeros_like(x)) if not same_shape(x.shape, y.shape) else y
     if beta != 1:
         x = b.mul(x, b.const(beta, x.dtype))
     return b.add(x, y)

@@ -6,7 +6,7 @@ from .. import dims
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
-from .common import count, mean_over, shape_text, wide
+from .common import count, mean_over, same_shape, shape_text, wide
 
 
 def _moments(b: Builder, x: Value, over, eps: float) -> tuple[Value, Value, Value]:
@@ -84,7 +84,7 @@ def layer_norm(b, x, weight=None, bias=None, *, normalized_shape, eps=1e-05):
 
 
 def _check_param(param: Value | None, shape, name: str) -> None:
-    if param is not None and tuple(param.shape) != tuple(shape):
+    if param is not None and not same_shape(param.shape, shape):
         raise RuntimeError(
             f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
             f"{shape_text(param.shape)} and normalized_shape = {shape_text(shape)}"
@@ -141,7 +141,7 @@ def _batch_axes(x: Value) -> tuple[int, ...]:
 
 
 def _check_channels(x: Value, param: Value, name: str) -> None:
-    if tuple(param.shape) != (x.shape[1],):
+    if not same_shape(param.shape, (x.shape[1],)):
         raise RuntimeError(
             f"{name} should contain {x.shape[1]} elements not {dims.product(param.shape)}"
         )
@@ -273,7 +273,7 @@ def group_norm(b, x, weight=None, bias=None, *, num_groups, eps=1e-05):
             f"{shape_text(x.shape)} and num_groups={num_groups}"
         )
     for name, value in (("weight", weight), ("bias", bias)):
-        if value is not None and tuple(value.shape) != (x.shape[1],):
+        if value is not None and not same_shape(value.shape, (x.shape[1],)):
             raise RuntimeError(
                 f"Expected {name} to be a vector of size equal to the number of channels in input, but got "
                 f"{name} of shape {shape_text(value.shape)} and input of shape {shape_text(x.shape)}"

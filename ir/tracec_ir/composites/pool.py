@@ -7,7 +7,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..dims import Dim
 from ..optable import composite
-from .common import INF, iota, iota_along, masked, shape_text, where, wide
+from .common import INF, iota, iota_along, masked, same_shape, shape_text, where, wide
 from .common import size as operand
 from .index import gather_positions
 
@@ -444,7 +444,7 @@ def _unpool(b: Builder, x: Value, indices: Value, output_size) -> Value:
         raise RuntimeError(
             "elements in indices should be type int64 but got: " + indices.dtype.name
         )
-    if tuple(x.shape) != tuple(indices.shape):
+    if not same_shape(x.shape, indices.shape):
         raise RuntimeError(
             f"Expected shape of indices to be same as that of the input tensor ({shape_text(x.shape)}) but got "
             f"indices tensor with shape: {shape_text(indices.shape)}"

@@ -6,7 +6,7 @@ from .. import dtypes
 from ..builder import Builder
 from ..core import Value
 from ..optable import composite
-from .common import axis, flat, is_number, move, shape_text, spelled, take, where
+from .common import axis, flat, is_number, move, same_shape, shape_text, spelled, take, where
 from .index import check_index, position_indices
 
 _KINDS = {
@@ -147,7 +147,7 @@ def _slices(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str)
                 f"{name}(): Source tensor must have the same number of dimensions as self"
             )
         src = b.broadcast_to(b.reshape(src, (1,) * row.rank), want)
-    if tuple(src.shape) != tuple(want):
+    if not same_shape(src.shape, want):
         raise RuntimeError(
             f"Source/destination tensor must have same slice shapes except at dimension {ax} "
             f"Destination slice shape: {' '.join(map(str, row.shape))} and source slice shape: "
