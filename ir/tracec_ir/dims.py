@@ -7,7 +7,7 @@ Index expressions of kernels use the same class with loop variables as symbols.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Union
 
@@ -367,6 +367,23 @@ def guards():
         yield collected
     finally:
         _active.pop()
+
+
+def rely(relations: Guards) -> None:
+    """Leaves relations that were decided earlier with whoever collects guards now."""
+    if _active:
+        _active[-1].extend(relations)
+
+
+def symbols_in(thing: object) -> Iterator[Sym]:
+    """The symbols of a dim, a tensor type, or a tuple of such; with repetitions."""
+    if isinstance(thing, Poly):
+        yield from sorted(thing.symbols(), key=lambda s: s.name)
+    elif isinstance(thing, tuple):
+        for item in thing:
+            yield from symbols_in(item)
+    else:
+        yield from symbols_in(getattr(thing, "shape", ()))
 
 
 def decide(rel: str, a: Dim, b: Dim) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from functools import cache
 
+from . import dims
 from .builder import Builder, attr_key
 from .core import Func, Value
 from .optable import OpDef, lookup
@@ -20,18 +21,32 @@ def expansion(d: OpDef, types: tuple[Type, ...], attrs: dict) -> Func:
 
     key = (d.name, types, tuple(map(attr_key, attrs.values())), promote.default_float)
     func = _memo.get(key)
-    if func is None:
+    if func is None or not _holds(func.guards, types, attrs):
         b = Builder()
         params = [
             Value(t, name=n) for t, n in zip(types, _operand_names(d, len(types)), strict=True)
         ]
         assert d.body is not None
-        out = d.body(b, *params, **attrs)
+        with dims.guards() as relied:
+            out = d.body(b, *params, **attrs)
         func = b.func(d.name, params, out if isinstance(out, tuple) else (out,))
+        func.guards = relied or None
         if len(_memo) >= _LIMIT:
             _memo.clear()
         _memo[key] = func
+    if func.guards:
+        dims.rely(func.guards)  # what the body decided by hint holds for this use of it
     return func
+
+
+def _holds(guards: dims.Guards | None, types: tuple[Type, ...], attrs: dict) -> bool:
+    """Whether the hints at hand decide as those did that a remembered body was made with."""
+    if not guards:
+        return True
+    given = [s for thing in (types, tuple(attrs.values())) for s in dims.symbols_in(thing)]
+    sizes = {s.name: s.hint for s in given if s.hint is not None}
+    names = {s.name for guard in guards for s in dims.symbols_in(guard[1:])}
+    return names <= sizes.keys() and guards.hold(sizes)
 
 
 def _operand_names(d: OpDef, n: int) -> list[str]:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 
 from .core import Func, Module, Op, Value
-from .dims import Poly, Sym
+from .dims import Poly, Sym, symbols_in
 from .dtypes import ALL, DType
 from .types import ScalarType, TensorType
 
@@ -136,22 +136,10 @@ def _where(func: Func) -> str:
 def symbols_of(func: Func) -> Iterator[Sym]:
     """Every symbol in types and attributes, those of regions included; with repetitions."""
     for p in func.params:
-        yield from _symbols(p.type)
+        yield from symbols_in(p.type)
     for op in func.ops:
-        for value in op.attrs.values():
-            yield from _symbols(value)
+        yield from symbols_in(tuple(op.attrs.values()))
         for r in op.results:
-            yield from _symbols(r.type)
+            yield from symbols_in(r.type)
         for region in op.regions:
             yield from symbols_of(region)
-
-
-def _symbols(thing: object) -> Iterator[Sym]:
-    if isinstance(thing, Poly):
-        yield from sorted(thing.symbols(), key=lambda s: s.name)
-    elif isinstance(thing, TensorType):
-        for dim in thing.shape:
-            yield from _symbols(dim)
-    elif isinstance(thing, tuple):
-        for item in thing:
-            yield from _symbols(item)

@@ -43,8 +43,11 @@ class Model:
         self.archive = archive
         self.inputs = archive.input_types()
         self.outputs = archive.output_types()
-        with default_float(archive.default_float):
+        # deriving the types again finds the relations between sizes that the function relies on,
+        # whatever the file says
+        with default_float(archive.default_float), dims.guards() as relied:
             self.func = expand(archive.entry)
+        self._guards = dims.Guards(dict.fromkeys([*(archive.entry.guards or ()), *relied]))
         self._weights = [archive.weights[n] for n in archive.signature.weights]
         self._interpreter: Interpreter | None = None
         self._native: Native | None = None
@@ -112,7 +115,7 @@ class Model:
 
     def _bind(self, values: list[Any]) -> dict[str, int]:
         sizes = bind_sizes(self.func, values + self._weights)
-        for relation, a, b in self.func.guards or ():
+        for relation, a, b in self._guards:
             if not dims.Guards([(relation, a, b)]).hold(sizes):
                 listed = ", ".join(f"?{name} = {size}" for name, size in sorted(sizes.items()))
                 raise ValueError(

@@ -279,3 +279,20 @@ def test_results_that_are_inputs_or_occur_twice(tmp_path, cache, tier):
                 np.testing.assert_array_equal(found, want)
                 found += 10
     np.testing.assert_array_equal(x, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("op", "sizes"),
+    [
+        ("strided(%x) [shape=(3), strides=(1), offset=5] : f32[3]", "?n = 10"),
+        ("slice(%x) [starts=(4), stops=(7), steps=(1)] : f32[3]", "?n = 10"),
+    ],
+)
+def test_memory_outside_an_array_cannot_be_addressed(tmp_path, op, sizes):
+    """The relation `8 <= ?n` is found when the file is read, though the file does not state it."""
+    text = f"func @f(%x: f32[?n]) where {sizes} {{ %0 = {op} return %0 }}"
+    write(tmp_path / "o.tcm", parse(text), {})
+    model = load(tmp_path / "o.tcm")
+    assert model(np.arange(9, dtype=np.float32)).shape == (3,)
+    with pytest.raises(ValueError, match="the model was recorded for sizes with"):
+        model(np.arange(3, dtype=np.float32))
