@@ -65,6 +65,8 @@ class Executable:
         return True
 
     def _interpret(self, buffers: list, scalars: list, env) -> list:
+        import numpy as np
+
         from tracec_ir import dims
         from tracec_ir.interp import closures
 
@@ -76,7 +78,8 @@ class Executable:
             for b, p in zip(buffers, self.func.params)
         ]
         args += scalars
-        out = self.closures(*args)
+        with np.errstate(all="ignore"):
+            out = self.closures.execute(args, sizes)
         return [None if p < 0 else owned(out[p], args) for p in self.position]
 
 

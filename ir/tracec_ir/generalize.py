@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from . import dims
 from .builder import Builder
-from .core import Func, Value
+from .core import Func, Op, Value
 from .dims import Dim, Poly
+from .hash import SIZE_ATTRS
 from .types import TensorType
 
 
@@ -68,12 +69,12 @@ class _Pairs:
                     return dims.floordiv(s, k)
         raise _NoPattern
 
-    def attr(self, a, b):
-        """One attribute value for both."""
+    def attr(self, a, b, fresh: bool = False):
+        """One attribute value for both; `fresh` sizes may bring new symbols."""
         if type(a) is int and type(b) is int:
-            return self.explain(a, b)
+            return self.param(a, b) if fresh else self.explain(a, b)
         if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
-            return tuple(map(self.attr, a, b))
+            return tuple(self.attr(x, y, fresh) for x, y in zip(a, b))
         if isinstance(a, TensorType) and isinstance(b, TensorType) and a.dtype is b.dtype:
             return TensorType(a.dtype, self.attr(tuple(a.shape), tuple(b.shape)))
         if type(a) is type(b) and (a == b or repr(a) == repr(b)):
@@ -94,25 +95,33 @@ def generalize(f: Func, g: Func) -> Func | None:
                 params.append(Value(TensorType(q.dtype, shape), name=q.name))
             else:
                 params.append(Value(q.type, name=q.name))
-        if not pairs.symbols:
-            return None
         b = Builder(cse=False)
         env = dict(zip(g.params, params, strict=True))
         with dims.guards() as relied:
             for one, two in zip(f.ops, g.ops, strict=True):
                 if two.regions:
                     return None
-                attrs = {k: pairs.attr(one.attrs[k], v) for k, v in two.attrs.items()}
+                fresh = _makes_sizes(two)
+                attrs = {
+                    k: pairs.attr(one.attrs[k], v, fresh and k in SIZE_ATTRS) for k, v in two.attrs.items()
+                }
                 b.loc = two.loc
                 out = b.emit(two.name, [env[v] for v in two.operands], attrs)
                 for old, new in zip(two.results, out, strict=True):
                     _same_under_hints(old, new)
                     env[old] = new
+        if not pairs.symbols:
+            return None
         h = b.func(g.name, params, [env[v] for v in g.results])
         h.guards = relied
     except (_NoPattern, NotImplementedError, ValueError, RuntimeError, TypeError, IndexError):
         return None  # a rule that cannot take symbols: the sizes stay concrete
     return h if len(h.ops) == len(g.ops) else None
+
+
+def _makes_sizes(op: Op) -> bool:
+    """Whether the op makes tensors out of nothing, so that its sizes are the program's own."""
+    return not any(isinstance(v.type, TensorType) for v in op.operands)
 
 
 def _same_under_hints(old: Value, new: Value) -> None:
@@ -126,11 +135,11 @@ def bind(h: Func, k: Func) -> dict[str, int] | None:
     env: dict[str, int] = {}
     for p, q in zip(h.params, k.params, strict=True):
         if isinstance(q.type, TensorType):
-            for d, n in zip(p.shape, q.shape, strict=True):
-                if isinstance(d, Poly) and len(d.terms) == 1:
-                    ((mono, coef),) = d.terms.items()
-                    if coef == 1 and len(mono) == 1 and isinstance(mono[0], dims.Sym):
-                        env.setdefault(mono[0].name, n)
+            _read_symbols(p.shape, q.shape, env)
+    for one, two in zip(h.ops, k.ops, strict=True):
+        if _makes_sizes(one):
+            for name, v in two.attrs.items():
+                _read_symbols(one.attrs[name], v, env)
     if any(n < 2 for n in env.values()):
         return None
     try:
@@ -145,6 +154,17 @@ def bind(h: Func, k: Func) -> dict[str, int] | None:
     except KeyError:
         return None
     return env
+
+
+def _read_symbols(general, concrete, env: dict[str, int]) -> None:
+    """Notes the value of every size that is just a symbol."""
+    if isinstance(general, tuple) and isinstance(concrete, tuple):
+        for a, b in zip(general, concrete):
+            _read_symbols(a, b, env)
+    elif isinstance(general, Poly) and len(general.terms) == 1 and type(concrete) is int:
+        ((mono, coef),) = general.terms.items()
+        if coef == 1 and len(mono) == 1 and isinstance(mono[0], dims.Sym):
+            env.setdefault(mono[0].name, concrete)
 
 
 def _matches(general, concrete, env: dict[str, int]) -> bool:

@@ -79,7 +79,7 @@ class NativePlan:
         ).pack_into
         for n, (_, b) in enumerate(self.scalar_inputs):
             self.slot[b] = -1 - n  # resolved in bind(): constant addresses
-        self.symbols = sorted(program.sizes)
+        self.symbols = sorted(_symbols(program))
         self.bound: dict[tuple[int, ...], Bound] = {}
         self.donated = {j: i for j, i in program.donations.items()}
 
@@ -291,3 +291,19 @@ def _resolve(value: Any, env: dict[str, int]) -> Any:
     if isinstance(value, tuple):
         return tuple(_resolve(v, env) for v in value)
     return value
+
+
+def _symbols(program: Program) -> set[str]:
+    """The names of every symbolic size that the program mentions."""
+    found = set(program.sizes)
+    for b in program.buffers:
+        for d in b.shape:
+            found |= {s.name for s in dims.symbols(d)}
+    for step in program.steps:
+        if isinstance(step, KernelStep):
+            for d in step.sizes:
+                found |= {s.name for s in dims.symbols(d)}
+        elif isinstance(step, CallStep):
+            for w in (*step.words, step.extent):
+                found |= {s.name for s in dims.symbols(w.offset if isinstance(w, Ref) else w)}
+    return found
