@@ -57,8 +57,8 @@ def tile_for(target: Target, element: str) -> Tile:
     lanes = target.lanes(8 * bytes_of(element))
     vectors = 4 if target.registers >= 32 else 2
     depth = 384 if target.registers < 32 else 512
-    return Tile(element, lanes, 6, vectors, depth * 4 // bytes_of(element), 96,
-                1024 * 4 // bytes_of(element))
+    size = bytes_of(element)
+    return Tile(element, lanes, 6, vectors, depth, 96 * 4 // size, 1024 * 4 // size)
 
 
 def tile_symbols(dtype: str) -> tuple[str, ...]:
