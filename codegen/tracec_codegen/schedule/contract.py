@@ -11,7 +11,9 @@ from ..program import CallStep, Ref
 from ..target import Target
 from . import cost
 from .lower import Storage
+from .nodes import unreshaped
 
+CONVOLUTIONS = ("conv", "conv_input", "conv_weight")
 _FLOP = {"f32": 0.015, "f64": 0.03}  # nanoseconds a multiply-add
 
 
@@ -26,6 +28,7 @@ def view_of(v: Value) -> tuple[Value, tuple[Dim, ...], Dim]:
     for s in reversed(v.shape):
         strides.insert(0, step)
         step = step * s
+    v = unreshaped(v)
     offset: Dim = 0
     for op in reversed(chain):
         if op.name == "permute":
@@ -136,7 +139,7 @@ def call_conv(storage: Storage, op: Op, target: Target) -> None:
     parts, grain = shape.parts(op.name)
     code = result.dtype.code
     batch = 1 if op.name == "conv_weight" else image[0]
-    refs = tuple(Ref(out if v is result else storage.of[v]) for v in (x, w, y))
+    refs = tuple(Ref(out if v is result else storage.of[unreshaped(v)]) for v in (x, w, y))
     storage.program.steps.append(
         CallStep(
             conv_symbol(op.name, code), (*refs, *words, parts, 0, 0, 0), (out,), batch * parts, grain,

@@ -69,7 +69,12 @@ def element_by_element(kernel: Kernel, source: str, target: str) -> bool:
     used = {s.name for s in symbols(index)}
     if not all(var in used for _, var in path):
         return False
-    return all(p == path and d == index and o < order for p, d, o in loads)
+    serial = not any(isinstance(s, Loop) and s.kind == "parallel" for s in kernel.body)
+    for p, d, o in loads:
+        earlier = serial and o < order and p[:1] != path[:1]  # in a nest that is done by then
+        if not earlier and not (p == path and d == index and o < order):
+            return False
+    return True
 
 
 def accesses(body: list, path: tuple) -> Iterator[tuple[tuple, Load | Store]]:

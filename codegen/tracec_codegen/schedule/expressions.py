@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 from tracec_ir import dims, dtypes
 from tracec_ir.core import Op, Value
@@ -12,6 +13,7 @@ from . import indexing
 from .body import Body
 from .indexing import Index
 
+UNROLLED = 9  # terms up to which a reduction is written out
 Expression = Callable[[Body, Op, Index, str], str]
 _EXPRESSIONS: dict[str, Expression] = {}
 
@@ -82,8 +84,11 @@ def _const(body: Body, op: Op, index: Index, mask: str) -> str:
 
 @_define("iota")
 def _iota(body: Body, op: Op, index: Index, mask: str) -> str:
-    name = body.index(index[0])
     dtype = op.result.dtype
+    if isinstance(index[0], int):
+        number = float(index[0]) if dtype.kind == "f" else index[0]
+        return body.const(number, dtype)
+    name = body.index(index[0])
     return name if dtype is dtypes.i64 else body.scalar("cast", (name,), dtype)
 
 
@@ -174,22 +179,38 @@ def _gather(body: Body, op: Op, index: Index, mask: str) -> str:
 
 
 def _is_trivial(op: Op) -> bool:
-    """Whether a reduction or contraction runs over axes of size 1 only."""
+    """Whether a reduction or contraction is a short expression: few terms, of known number."""
     x = op.operands[0]
     if op.name == "dot":
         return x.shape[-1] == 1 and x.dtype.kind != "b"
-    axes = op.attrs["axes"] if op.name == "reduce" else (op.attrs["axis"],)
-    return all(x.shape[a] == 1 for a in axes)
+    if op.name == "argreduce":
+        return x.shape[op.attrs["axis"]] == 1
+    sizes = [x.shape[a] for a in op.attrs["axes"]]
+    terms = dims.product(sizes)
+    if terms == 1:
+        return True
+    return isinstance(terms, int) and 1 < terms <= UNROLLED and op.result.type.numel != 1
+
+
+_STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum", "any": "logical_or",
+         "all": "logical_and"}  # fmt: skip
 
 
 @_define("reduce")
 def _reduce(body: Body, op: Op, index: Index, mask: str) -> str:
     (x,) = op.operands
-    rest = iter(index)
-    axes = {a % x.rank for a in op.attrs["axes"]}
-    name = body.value(x, tuple(0 if a in axes else next(rest) for a in range(x.rank)), mask)
-    dtype = op.result.dtype
-    return name if dtype is x.dtype else body.scalar("cast", (name,), dtype)
+    axes = [a % x.rank for a in op.attrs["axes"]]
+    kind, dtype = op.attrs["kind"], op.result.dtype
+    wide = dtypes.f32 if x.dtype.code in ("f16", "bf16") else dtypes.b1 if kind in ("any", "all") else x.dtype
+    total = ""
+    for place in product(*(range(x.shape[a]) for a in axes)):
+        at = dict(zip(axes, place, strict=True))
+        rest = iter(index)
+        name = body.value(x, tuple(at[k] if k in at else next(rest) for k in range(x.rank)), mask)
+        if x.dtype is not wide:
+            name = body.scalar("cast", (name,), wide)
+        total = body.scalar(_STEP[kind], (total, name), wide) if total else name
+    return total if wide is dtype else body.scalar("cast", (total,), dtype)
 
 
 @_define("argreduce")

@@ -150,6 +150,8 @@ class _Fuser:
         if not row and is_row:
             axes = group.axes or ()
             symbols = [s for i, s in enumerate(symbols) if i not in axes]
+        if sum(s != 1 for s in v.shape) != len(symbols):
+            return "it reads it in another shape"
         if full_index(tuple(v.shape), symbols) != index:
             return "it reads another element than the one the loops are at"
         return ""

@@ -178,8 +178,8 @@ class Lowering:
         self.pending: dict[Value, tuple] = {}  # what this pass leaves in scratch
 
     # -- stores -------------------------------------------------------------------------------
-    def store(self, v: Value, name: str, index: Index) -> None:
-        """Stores a computed element of v wherever it is needed."""
+    def store(self, v: Value, name: str, at: Dim) -> None:
+        """Stores a computed element of v wherever it is needed, at its row-major position."""
         if v not in self.stored:
             return
         storage = self.maker.storage
@@ -187,7 +187,6 @@ class Lowering:
         if found is None:
             found = self.destinations[v] = storage.destinations(v)
         for i in found:
-            at = indexing.flatten(index, v.shape)
             self.body.store(self.maker.buffer(i, "out"), at, name)
 
     def publish(self) -> None:
@@ -203,7 +202,7 @@ class Lowering:
         for node in group.nodes:
             (v,) = node.values
             index = full_index(node.shape, symbols)
-            self.store(v, body.value(v, index), index)
+            self.store(v, element(body, node, index), indexing.flatten(index, node.shape))
         frames = [body.close() for _ in symbols][::-1]
         if frames:
             self.maker.place_nest(loops.merged(frames), "vector", FLAT_BLOCK, self.parallel)
@@ -256,8 +255,8 @@ class Lowering:
             index = full_index(node.shape, order)
             if node.kind == "map":
                 (v,) = node.values
-                name = body.value(v, index)
-                self.store(v, name, index)
+                name = element(body, node, index)
+                self.store(v, name, indexing.flatten(index, node.shape))
                 if self._is_kept(node):
                     buf, position = self._scratch(v)
                     body.store(buf, position(index), name)
@@ -317,7 +316,7 @@ class Lowering:
             if node.kind != "arg" and s.dtype is not v.dtype:
                 name = body.scalar("cast", (name,), v.dtype)
             body.bound[v] = name
-            self.store(v, name, full_index(tuple(v.shape), rows))
+            self.store(v, name, indexing.flatten(full_index(tuple(v.shape), rows), v.shape))
 
     def row_nodes(self, stage: int, rows: list[Dim]) -> None:
         """Values computed once per kept element, after a pass."""
@@ -325,9 +324,9 @@ class Lowering:
             if node in self.group.rows and self.group.stage[node] == stage:
                 (v,) = node.values
                 index = full_index(node.shape, rows)
-                name = self.body.value(v, index)
+                name = element(self.body, node, index)
                 self.body.bound[v] = name
-                self.store(v, name, index)
+                self.store(v, name, indexing.flatten(index, node.shape))
 
     # -- values that later passes need --------------------------------------------------------
     def _later_readers(self, node: Node) -> bool:
@@ -343,7 +342,7 @@ class Lowering:
         if self.group.columns or not self._later_readers(node):
             return False
         (v,) = node.values
-        if v in self.stored:
+        if v in self.stored or tuple(v.shape) != tuple(node.shape):
             return False
         row = [self.group.space[i] for i in self.group.axes or ()]
         return cost.known(dims.product(row)) * v.dtype.itemsize <= KEEP_BYTES

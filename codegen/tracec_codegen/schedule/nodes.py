@@ -64,10 +64,17 @@ def full_index(shape: tuple[Dim, ...], symbols: list[Dim]) -> Index:
     return tuple(0 if s == 1 else next(rest) for s in shape)
 
 
+def unreshaped(v: Value) -> Value:
+    """The value with the same elements in the same order that no reshape made."""
+    while v.op is not None and v.op.name == "reshape":
+        v = v.op.operands[0]
+    return v
+
+
 def element(body: Body, node: Node, index: Index) -> str:
     """The scalar that a node stores or reduces, at an index over its shape."""
     if node.kind == "map":
-        return body.value(node.values[0], index)
+        return body.value(unreshaped(node.values[0]), index)
     assert node.op is not None
     if node.kind == "dot":
         a, b = node.op.operands
@@ -117,6 +124,13 @@ def own_loops(op: Op) -> bool:
     scatter in place cannot)."""
     half = op.result.dtype.code in ("f16", "bf16")
     return not (op.name == "scatter" and half and op.attrs["kind"] != "set")
+
+
+def terms(op: Op) -> int:
+    """How often an inlined op computes each operand: once, but for a written-out reduction."""
+    if op.name != "reduce":
+        return 1
+    return cost.known(dims.product(op.operands[0].shape[a] for a in op.attrs["axes"]))
 
 
 def generic_dot(op: Op) -> bool:
@@ -169,7 +183,8 @@ class Nodes:
                 self._add_heavy(op, kind)
                 continue
             own = cost.op_cost(op.name)
-            chain = own + sum(price.get(x, 0.0) for x in op.operands)
+            n = terms(op)
+            chain = n * (own + sum(price.get(x, 0.0) for x in op.operands))
             length = 1 + max((depth.get(x, 0) for x in op.operands), default=0)
             v = op.result
             direct, nodes = readers[v]
@@ -181,7 +196,7 @@ class Nodes:
             if not reason and length >= _CHAIN:
                 reason = "the expression is long"
             if reason and not (op.name in ("const", "iota") and v not in must):
-                self._add(Node("map", op, (v,), tuple(v.shape), reason=reason))
+                self._add(Node("map", op, (v,), tuple(unreshaped(v).shape), reason=reason))
                 chain, length = 0.0, 0
             price[v], depth[v] = chain, length
         for v in dict.fromkeys(self.func.results):

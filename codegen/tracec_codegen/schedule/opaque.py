@@ -6,15 +6,17 @@ from tracec_ir.core import Op, Value
 
 from ..program import HostStep, Program
 from ..target import Target
-from .contract import call_conv, call_dot, dot_reads, is_library_conv
+from .contract import CONVOLUTIONS, call_conv, call_dot, dot_reads, is_library_conv
 from .lower import Storage
-from .nodes import Node
+from .nodes import Node, unreshaped
 
 
 def stored_reads(op: Op) -> list[Value]:
     """The values that must be in memory for an op that is a step of its own."""
     if op.name == "dot" and op.operands[0].dtype.code in ("f32", "f64"):
         return dot_reads(op)
+    if op.name in CONVOLUTIONS and is_library_conv(op):
+        return [unreshaped(x) for x in op.operands]
     return list(op.operands)
 
 
@@ -24,7 +26,7 @@ def lower_opaque(storage: Storage, node: Node, target: Target) -> None:
     assert op is not None
     if op.name == "dot" and op.operands[0].dtype.code in ("f32", "f64"):
         call_dot(storage, op, target)
-    elif op.name in ("conv", "conv_input", "conv_weight") and is_library_conv(op):
+    elif op.name in CONVOLUTIONS and is_library_conv(op):
         call_conv(storage, op, target)
     else:
         host_step(storage, op, "there is no kernel for it")

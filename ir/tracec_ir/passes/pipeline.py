@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..core import Func
 from ..expand import expand
 from ..verify import verify
+from .layout import layout
 from .simplify import simplify
 from .structure import structure
 
@@ -18,6 +19,8 @@ PIPELINE: tuple[Pass, ...] = (
     simplify,
     structure,  # what simplify made constant or dense shows more structure
     simplify,
+    layout,  # after simplify has merged permutations
+    simplify,  # the permutations that it moved onto the factors
 )
 
 
