@@ -21,6 +21,7 @@ from .storage import Storage
 _new = object.__new__
 _NUMBERS = (float, int, bool, complex)
 OP_BUDGET = 4000  # instructions in one trace
+NODE_BUDGET = 200_000  # nodes in all tries; beyond it they are forgotten and grow anew
 BYTE_BUDGET = 4 << 30  # bytes of results in one trace
 
 
@@ -116,6 +117,7 @@ class _PerThread:
 
 _roots: dict = {}
 _context: tuple = ("f32",)
+_node_count = 0
 _holders: dict[int, _PerThread] = {}
 
 
@@ -255,7 +257,13 @@ def _child(tr: Trace, key, kind: str, name: str, operands: tuple, attrs) -> Node
     parent.children[key] = node
     from tracec_runtime.events import counters
 
+    global _node_count
     counters.trie_misses += 1
+    _node_count += 1
+    if _node_count > NODE_BUDGET:  # a program that never repeats must not fill the memory
+        _node_count = 0
+        _roots.clear()  # open traces go on in the old trie, which dies with them
+        counters.plan_evictions += 1
     return node
 
 

@@ -146,6 +146,8 @@ class Tensor:
             )
         spec = self._spec
         size = spec.dtype.itemsize
+        if spec.numel == 0:  # an empty view may point past the end
+            return st.buf.array(tuple(spec.shape), spec.dtype.numpy)
         return st.buf.array(
             tuple(spec.shape), spec.dtype.numpy, [s * size for s in spec.strides], spec.offset * size
         )
