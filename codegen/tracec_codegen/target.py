@@ -72,7 +72,8 @@ class Target:
     @property
     def key(self) -> str:
         """Text that differs whenever generated code may differ, for cache keys."""
-        return "|".join((self.triple, self.cpu, self.features, self.isa, str(self.vector_bits)))
+        unit = f"{self.isa}:{self.vector_bits}:{self.registers}:{self.masks:d}{self.fma:d}"
+        return "|".join((self.triple, self.cpu, self.features, unit))
 
     def machine(self, opt: int = 2) -> Any:
         """The llvmlite target machine that emits position-independent code for this target."""

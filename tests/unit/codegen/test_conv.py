@@ -1,6 +1,8 @@
 """Convolutions and their gradients against torch (where installed) and a direct numpy sum."""
 
 import ctypes
+import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +38,7 @@ def arrays(s: ConvShape, dtype: str, seed: int = 0) -> tuple[np.ndarray, np.ndar
 
 
 def run(kind, s, x, w, y, *, parts=1, flags=0, epilogue=0, context=0, entry=None,
-        guarded=False) -> None:
+        guarded=False, target=None) -> None:
     """Call one of the entry points; the result is written to x, w or y.
 
     With `guarded`, scratch is exactly as large as promised and what follows it is checked.
@@ -49,7 +51,7 @@ def run(kind, s, x, w, y, *, parts=1, flags=0, epilogue=0, context=0, entry=None
     table = np.array([0, *words, extent], np.int64)
     step = PlanStep(entry or library.address(conv_symbol(kind, dtype)), range(1, len(words) + 1),
                     len(words) + 1, 1)
-    size = s.scratch_bytes(kind, library.target, dtype)
+    size = s.scratch_bytes(kind, target or library.target, dtype)
     if not guarded:
         library.run(encode_plan([step]), 1, table, scratch_per_thread=size)
         return
@@ -239,15 +241,19 @@ def test_epilogue_sees_every_element_once(threads, name: str) -> None:
     np.testing.assert_allclose(y, expected + 1, rtol=1e-3, atol=1e-3)
 
 
-def test_baseline_instruction_set() -> None:
+@pytest.mark.parametrize("isa", ["sse2", "wide"])
+def test_other_vector_units(isa: str) -> None:
+    """The baseline, and AVX-512's tile shapes carried out by this machine's vectors."""
     if host_target().arch != "x86_64":
         pytest.skip("needs x86-64")
-    code = NativeLibrary(host_target("sse2"))
-    s = SHAPES["stride"]
-    for kind in CONV_KINDS:
+    wide = replace(host_target(), vector_bits=512, registers=32)
+    code = NativeLibrary(wide if isa == "wide" else host_target("sse2"))
+    names = ("stride", "lenet1", "resnet", "deep", "depthwise_wide", "narrow")
+    for s, kind in itertools.product((SHAPES[name] for name in names), CONV_KINDS):
         x, w, y = arrays(s, "f32")
         expected = reference(kind, s, x, w, y)
-        run(kind, s, x, w, y, entry=code.address(conv_symbol(kind, "f32")))
+        run(kind, s, x, w, y, entry=code.address(conv_symbol(kind, "f32")), guarded=True,
+            target=code.target)
         got = {"conv": y, "conv_input": x, "conv_weight": w}[kind]
         np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
 

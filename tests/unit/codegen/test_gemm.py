@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes
                             ctypes.c_int64)
 
 
-def gemm(a, b, c, *, parts=1, accumulate=False, epilogue=0, context=0, entry=None) -> None:
+def gemm(a, b, c, *, parts=1, accumulate=False, epilogue=0, context=0, entry=None,
+         target=None) -> None:
     """c[i] (+)= a[i] @ b[i] by native code; the operands may have any strides but c's columns.
 
     On one thread, scratch is exactly as large as promised and what follows it is checked.
@@ -37,7 +39,7 @@ def gemm(a, b, c, *, parts=1, accumulate=False, epilogue=0, context=0, entry=Non
     table = np.array([0, *words, batch * parts], np.int64)
     count = len(words)
     step = PlanStep(entry or library.address(gemm_symbol(name)), range(1, count + 1), count + 1, 1)
-    scratch = gemm_scratch_bytes(library.target, name, n, k)
+    scratch = gemm_scratch_bytes(target or library.target, name, n, k)
     plan = encode_plan([step])
     if library.num_threads > 1:
         library.run(plan, 1, table, scratch_per_thread=scratch)
@@ -156,17 +158,20 @@ def test_epilogue_sees_every_element_once(threads, m: int, n: int, k: int) -> No
     check(c, a, b, "f32", 1.0)
 
 
-@pytest.mark.parametrize("isa", ["sse2", "generic"])
-def test_smaller_instruction_sets(isa: str) -> None:
+@pytest.mark.parametrize("isa", ["sse2", "generic", "wide"])
+def test_other_vector_units(isa: str) -> None:
+    """Smaller instruction sets, and AVX-512's tile shapes carried out by this machine's vectors."""
     if host_target().arch != "x86_64":
         pytest.skip("needs x86-64")
-    code = NativeLibrary(host_target(isa))
+    wide = replace(host_target(), vector_bits=512, registers=32)
+    code = NativeLibrary(wide if isa == "wide" else host_target(isa))
     rng = np.random.default_rng(4)
-    for m, n, k in ((50, 37, 300), (1, 30, 30)):
-        a, b = operand(rng, 1, m, k, "plain", "f4"), operand(rng, 1, k, n, "t", "f4")
-        c = np.empty((1, m, n), "f4")
-        gemm(a, b, c, entry=code.address("gemm_f32"))
-        check(c, a, b, "f32")
+    for m, n, k in ((50, 37, 300), (1, 30, 30), (13, 140, 1100), (100, 129, 40)):
+        for layout in ("plain", "t"):
+            a, b = operand(rng, 1, m, k, layout, "f4"), operand(rng, 1, k, n, layout, "f4")
+            c = np.empty((1, m, n), "f4")
+            gemm(a, b, c, entry=code.address("gemm_f32"), target=code.target)
+            check(c, a, b, "f32")
 
 
 @pytest.mark.parametrize("isa", ["avx512", "neon"])
