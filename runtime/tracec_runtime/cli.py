@@ -104,7 +104,7 @@ def _info(model: Model, path: Path) -> str:
         *(f"output  {name}: {type_!r}" for name, type_ in model.outputs),
         f"weights {len(weights)} arrays, {count:,} elements",
         f"entry   @{model.archive.entry.name}, {sum(1 for _ in model.archive.entry.walk())} "
-        f"operations, {sum(1 for _ in model.func.walk())} primitives",
+        f"operations, {model.primitives} primitives",
     ]
     return "\n".join(lines)
 

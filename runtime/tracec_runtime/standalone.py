@@ -20,8 +20,10 @@ import numpy as np
 from tracec_ir import dims
 from tracec_ir.core import Func
 from tracec_ir.dims import Dim
+from tracec_ir.dtypes import DType
 from tracec_ir.expand import expand
 from tracec_ir.interp import Closures, bind_sizes
+from tracec_ir.specialize import specialize
 from tracec_ir.types import ScalarType, TensorType, Type
 
 from . import knobs
@@ -43,18 +45,17 @@ class Model:
         self.archive = archive
         self.inputs = archive.input_types()
         self.outputs = archive.output_types()
-        # deriving the types again finds the relations between sizes that the function relies on,
-        # whatever the file says
-        with default_float(archive.default_float), dims.guards() as relied:
-            self.func = expand(archive.entry)
-        self._guards = dims.Guards(dict.fromkeys([*(archive.entry.guards or ()), *relied]))
         self._weights = [archive.weights[n] for n in archive.signature.weights]
-        self._interpreter: Interpreter | None = None
-        self._native: Native | None = None
-        self._tier = Tier(self.func)
+        self._general = Variant(archive.entry, self._weights, archive.default_float)
+        self._small: dict[tuple[tuple[str, int], ...], Variant] = {}
 
     def __repr__(self) -> str:
         return f"<Model {self.signature}>"
+
+    @property
+    def primitives(self) -> int:
+        """How many primitives the function consists of."""
+        return sum(1 for _ in self._general.func.walk())
 
     @property
     def signature(self) -> str:
@@ -76,23 +77,26 @@ class Model:
         TypeError for a wrong number, type or rank of arguments, ValueError for wrong sizes.
         """
         values = self._arguments(args, named)
-        sizes = self._bind(values)
-        return self._engine(sizes).run(values, sizes)
+        sizes = bind_sizes(self.archive.entry, values + self._weights)
+        return self._variant(sizes).run(values, sizes)
 
-    def _engine(self, sizes: Mapping[str, int]) -> Engine:
-        if self._native is None and self._tier.compile_now(sizes):
+    def _variant(self, sizes: Mapping[str, int]) -> Variant:
+        """The function for these sizes: symbols mean at least 2, so 0 and 1 need types of their
+        own."""
+        small = tuple(sorted((name, size) for name, size in sizes.items() if size < 2))
+        if not small:
+            return self._general
+        found = self._small.get(small)
+        if found is None:
+            default = self.archive.default_float
             try:
-                with default_float(self.archive.default_float):
-                    self._native = Native(self.archive.entry, self._weights)
-            except NotImplementedError as error:
-                if knobs.tier == 1:
-                    raise
-                self._tier.refused(str(error))
-        if self._native is not None and knobs.tier != 0:
-            return self._native
-        if self._interpreter is None:
-            self._interpreter = Interpreter(self.func, self._weights)
-        return self._interpreter
+                with default_float(default):
+                    entry = specialize(self.archive.entry, dict(small))
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                listed = ", ".join(f"?{name} = {size}" for name, size in small)
+                raise ValueError(f"the model does not work with {listed}: {error}") from None
+            found = self._small[small] = Variant(entry, self._weights, default)
+        return found
 
     def _arguments(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         names = [name for name, _ in self.inputs]
@@ -112,16 +116,6 @@ class Model:
         if missing:
             raise TypeError(f"input {missing[0]!r} is missing: {self.signature}")
         return [_checked(name, type_, given[name]) for name, type_ in self.inputs]
-
-    def _bind(self, values: list[Any]) -> dict[str, int]:
-        sizes = bind_sizes(self.func, values + self._weights)
-        for relation, a, b in self._guards:
-            if not dims.Guards([(relation, a, b)]).hold(sizes):
-                listed = ", ".join(f"?{name} = {size}" for name, size in sorted(sizes.items()))
-                raise ValueError(
-                    f"the model was recorded for sizes with {a} {relation} {b}; these are {listed}"
-                )
-        return sizes
 
 
 def _plural(n: int, noun: str) -> str:
@@ -160,6 +154,46 @@ def _number(name: str, type_: ScalarType, value: Any) -> Any:
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "b"):
         raise TypeError(f"input {name!r} must be a number of type {type_!r}, got {value!r}")
     return float(value) if isinstance(value, int) and kind == "f" else value
+
+
+class Variant:
+    """A model's function with its weights, executed on one tier or the other."""
+
+    def __init__(self, entry: Func, weights: list[np.ndarray], default: DType):
+        self.entry, self.weights, self.default = entry, weights, default
+        # deriving the types again finds the relations between sizes that the function relies on,
+        # whatever the file says
+        with default_float(default), dims.guards() as relied:
+            self.func = expand(entry)
+        self.guards = dims.Guards(dict.fromkeys([*(entry.guards or ()), *relied]))
+        self.tier = Tier(self.func)
+        self._interpreter: Interpreter | None = None
+        self._native: Native | None = None
+
+    def run(self, values: list[Any], sizes: Mapping[str, int]) -> list[Any]:
+        """The results for checked inputs."""
+        for relation, a, b in self.guards:
+            if not dims.Guards([(relation, a, b)]).hold(sizes):
+                listed = ", ".join(f"?{name} = {size}" for name, size in sorted(sizes.items()))
+                raise ValueError(
+                    f"the model was recorded for sizes with {a} {relation} {b}; these are {listed}"
+                )
+        return self._engine(sizes).run(values, sizes)
+
+    def _engine(self, sizes: Mapping[str, int]) -> Engine:
+        if self._native is None and self.tier.compile_now(sizes):
+            try:
+                with default_float(self.default):
+                    self._native = Native(self.entry, self.weights)
+            except NotImplementedError as error:
+                if knobs.tier == 1:
+                    raise
+                self.tier.refused(str(error))
+        if self._native is not None and knobs.tier != 0:
+            return self._native
+        if self._interpreter is None:
+            self._interpreter = Interpreter(self.func, self.weights)
+        return self._interpreter
 
 
 class Tier:

@@ -264,6 +264,18 @@ def test_threads_share_a_model(path, cache):
     assert not wrong
 
 
+def test_sizes_below_two_are_checked_anew(tmp_path):
+    """Symbols mean at least 2, so that this type rule was right to leave no guard."""
+    text = """func @f(%x: f32[?n]) where ?n = 10 {
+      %0 = slice(%x) [starts=(0), stops=(2), steps=(1)] : f32[2] return %0 }"""
+    write(tmp_path / "o.tcm", parse(text), {})
+    model = load(tmp_path / "o.tcm")
+    assert model(np.zeros(2, np.float32)).shape == (2,)
+    for n in (0, 1):
+        with pytest.raises(ValueError, match=re.escape(f"does not work with ?n = {n}: slice")):
+            model(np.zeros(n, np.float32))
+
+
 @pytest.mark.parametrize("tier", [0, 1])
 def test_results_that_are_inputs_or_occur_twice(tmp_path, cache, tier):
     text = """func @f(%x: f32[3], %w: f32[3]) {
