@@ -16,17 +16,17 @@ _EXP_LIMIT = 110.0
 
 
 def _exp_parts(r: Real, x: Value) -> tuple[Value, Value]:
-    """(n, exp(rest) - 1) with x = n log 2 + rest."""
+    """(bits of n, exp(rest) - 1) with x = n log 2 + rest."""
     f = r.f
-    n, _ = r.nearest(f.fmul(x, 1 / math.log(2)))
+    n, i = r.nearest(f.fmul(x, 1 / math.log(2)))
     rest = r.fma(n, -_LN2_LOW, r.fma(n, -_LN2_HIGH, x))
     tail = r.fma(rest, r.poly(rest, table.EXP_32), 0.5)
-    return n, r.fma(f.fmul(rest, rest), tail, rest)
+    return i, r.fma(f.fmul(rest, rest), tail, rest)
 
 
 def exp(r: Real, x: Value) -> Value:
-    n, p = _exp_parts(r, r.clamp(x, -_EXP_LIMIT, _EXP_LIMIT))
-    return r.scaled(r.f.fadd(p, 1.0), n)
+    i, p = _exp_parts(r, r.clamp(x, -_EXP_LIMIT, _EXP_LIMIT))
+    return r.scaled(r.f.fadd(p, 1.0), i)
 
 
 def log(r: Real, x: Value) -> Value:
@@ -47,9 +47,8 @@ def tanh(r: Real, x: Value) -> Value:
     f, a = r.f, r.abs(x)
     z = f.fmul(x, x)
     small = r.fma(f.fmul(x, z), r.poly(z, table.TANH_32), x)
-    n, p = _exp_parts(r, r.clamp(f.fadd(a, a), 0.0, 40.0))
-    _, i = r.nearest(n)
-    e = f.fmul(f.fadd(p, 1.0), r.power_of_two(i))
+    i, p = _exp_parts(r, r.clamp(f.fadd(a, a), 0.0, 40.0))
+    e = r.shifted(f.fadd(p, 1.0), i)
     big = f.fsub(r.k(1.0), f.fdiv(r.k(2.0), f.fadd(e, 1.0)))
     y = f.select(f.fcmp("olt", a, 0.625), small, big)
     return r.copysign(y, x)
@@ -60,7 +59,7 @@ def erf(r: Real, x: Value) -> Value:
     z = f.fmul(x, x)
     small = r.fma(x, r.poly(z, table.ERF_SMALL_32), x)
     bounded = r.select(f.fcmp("ogt", a, 4.0), 4.0, a)
-    n, p = _exp_parts(r, r.poly(bounded, table.ERF_BIG_32))
-    big = f.fsub(r.k(1.0), r.scaled(f.fadd(p, 1.0), n))
+    i, p = _exp_parts(r, r.poly(bounded, table.ERF_BIG_32))
+    big = f.fsub(r.k(1.0), r.shifted(f.fadd(p, 1.0), i))
     y = f.select(f.fcmp("olt", a, 0.92), small, r.copysign(big, x))
     return r.select(f.fcmp("oeq", x, 0), x, y)

@@ -19,22 +19,22 @@ _HALF_PI = (1.57079632673412561417e+00, 6.07710050630396597660e-11, 2.0222662487
 TRIG_LIMIT = 1e6  # |x| above it needs a longer pi
 
 
-def _exp_parts(r: Real, x: Value, low: bool) -> tuple[Value, Value, Value]:
-    """(n, integer bits of n, expm1 of the rest) with x = n log 2 + rest."""
+def _exp_parts(r: Real, x: Value, low: bool) -> tuple[Value, Value]:
+    """(integer bits of n, expm1 of the rest) with x = n log 2 + rest."""
     n, i = r.nearest(r.f.fmul(x, _LOG2E))
     rest = r.fma(n, -_LN2_LOW, r.fma(n, -_LN2_HIGH, x))
     square = r.f.fmul(rest, rest)
     if low:
-        return n, i, r.fma(square, r.poly(rest, table.EXPM1_LOW), rest)
+        return i, r.fma(square, r.poly(rest, table.EXPM1_LOW), rest)
     tail = r.fma(rest, r.poly(rest, table.EXPM1_FULL), 0.5)
-    return n, i, r.fma(square, tail, rest)
+    return i, r.fma(square, tail, rest)
 
 
 def exp(r: Real, x: Value, low: bool) -> Value:
     x = r.clamp(x, -200.0, 200.0) if low else r.clamp(x, -750.0, 715.0)
-    n, i, p = _exp_parts(r, x, low)
+    i, p = _exp_parts(r, x, low)
     v = r.f.fadd(p, 1.0)
-    return r.f.fmul(v, r.power_of_two(i)) if low else r.scaled(v, n)
+    return r.shifted(v, i) if low else r.scaled(v, i)
 
 
 def exp2(r: Real, x: Value, low: bool) -> Value:
@@ -42,13 +42,13 @@ def exp2(r: Real, x: Value, low: bool) -> Value:
         return r.libm("exp2", x)
     x = r.clamp(x, -300.0, 300.0)
     n, i = r.nearest(x)
-    return r.f.fmul(r.poly(r.f.fsub(x, n), table.EXP2_LOW), r.power_of_two(i))
+    return r.shifted(r.poly(r.f.fsub(x, n), table.EXP2_LOW), i)
 
 
 def expm1(r: Real, x: Value, low: bool) -> Value:
     f = r.f
     bounded = r.clamp(x, -60.0, 200.0 if low else 710.0)
-    _, i, p = _exp_parts(r, bounded, low)
+    i, p = _exp_parts(r, bounded, low)
     half = r.power_of_two(f.sub(i, 1))  # 2^n may be infinite where 2^(n-1) is not
     v = r.fma(half, p, f.fsub(half, 0.5))
     return r.select(f.fcmp("oeq", x, 0), x, f.fadd(v, v))

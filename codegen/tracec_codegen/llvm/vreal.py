@@ -34,11 +34,21 @@ class Real:
         return self.f.muladd(a, b, c)
 
     def poly(self, x: Value, coefficients: Sequence[float]) -> Value:
-        """The polynomial, constant term first, by Horner's rule."""
-        result = self.k(coefficients[-1])
-        for c in coefficients[-2::-1]:
-            result = self.fma(result, x, c)
-        return result
+        """The polynomial, constant term first, by Estrin's scheme.
+
+        Pairs of terms are independent of each other, which leaves the adders less idle than the
+        chain of Horner's rule.
+        """
+        terms: list[Value | float] = list(coefficients)
+        power = x
+        while len(terms) > 1:
+            pairs: list[Value | float] = [
+                self.fma(power, high, low) for low, high in zip(terms[::2], terms[1::2])]
+            terms = pairs + terms[len(terms) - len(terms) % 2:]
+            if len(terms) > 1:
+                power = self.f.fmul(power, power)
+        only = terms[0]
+        return only if isinstance(only, Value) else self.k(only)
 
     def select(self, condition: Value, a: Value | float, b: Value | float) -> Value:
         """a where the condition holds, else b."""
@@ -93,12 +103,21 @@ class Real:
         f = self.f
         return self.real(f.shl(f.add(i, self.bias), self.mantissa))
 
-    def scaled(self, v: Value, n: Value) -> Value:
-        """v * 2^n for whole n; gradual underflow and overflow are right."""
+    def scaled(self, v: Value, i: Value) -> Value:
+        """v * 2^n for the bits i of n; gradual underflow and overflow are right."""
         f = self.f
-        half, low = self.nearest(f.fmul(n, 0.5))
-        _, high = self.nearest(f.fsub(n, half))
-        return f.fmul(f.fmul(v, self.power_of_two(low)), self.power_of_two(high))
+        n = f.sub(i, self.ki(self.code(1.5 * 2.0 ** self.mantissa)))
+        half = f.ashr(n, 1) if not self.double else self._halved(n)
+        return f.fmul(self.shifted(v, half), self.power_of_two(f.sub(n, half)))
+
+    def _halved(self, n: Value) -> Value:
+        """floor(n / 2) of 64-bit integers in the range of exponents; AVX2 has no such shift."""
+        f = self.f
+        return f.sub(f.lshr(f.add(n, self.ki(4096)), 1), self.ki(2048))
+
+    def shifted(self, v: Value, i: Value) -> Value:
+        """v * 2^n for the bits i of n, where 2^n is a normal number."""
+        return self.f.fmul(v, self.power_of_two(i))
 
     def normalised(self, x: Value, denormals: bool = True) -> tuple[Value, Value]:
         """(m, e) with x = m * 2^e and m in [sqrt(1/2), sqrt(2)); for positive finite x."""
