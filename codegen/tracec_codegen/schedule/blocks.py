@@ -16,7 +16,7 @@ from .lower import COLUMN_BLOCK, REDUCE_BLOCK, KernelMaker, Lowering, Storage, g
 from .nodes import Node
 
 _MAX_BLOCKS = 256
-_MIN_BLOCKS = 4
+_MIN_BLOCKS = 16
 
 
 def lower_split(storage: Storage, group: Group, needed: set[Value], lanes: int) -> list[KernelMaker]:

@@ -14,7 +14,7 @@ from tracec_ir.optable import lookup
 from tracec_ir.types import TensorType
 
 EXPENSIVE = 8.0  # an op (or chain) of this cost is worth keeping rather than computing twice
-UNIT = 0.06  # nanoseconds of one cheap op on one element, vectorised
+UNIT = 0.03  # nanoseconds of one cheap op on one element, vectorised
 BYTE = 0.04  # nanoseconds a byte loaded or stored
 PARALLEL = 30_000.0  # nanoseconds from which on a kernel is split among threads
 LAUNCH = 150.0

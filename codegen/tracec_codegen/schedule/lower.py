@@ -166,7 +166,7 @@ def group_cost(group: Group) -> float:
     total = 0.0
     for n in group.nodes:
         count = cost.known(dims.product(n.space))
-        total += count * (n.cost * cost.UNIT + 4 * cost.BYTE)
+        total += count * (n.cost * cost.UNIT + 2 * cost.BYTE)
     return total + cost.LAUNCH
 
 
