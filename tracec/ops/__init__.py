@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     face,
     host,
     index,
+    linalg,
     network,
     operators,
     pointwise,

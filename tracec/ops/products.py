@@ -152,12 +152,12 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
     return given(out, (x * y).sum(dim))
 
 
-@face("linalg")
-def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
-    """A @ A @ ... n times."""
+@face("linalg torch method")
+def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
+    """input @ input @ ... n times; of the inverse for a negative n."""
     if n < 0:
-        raise NotImplementedError("matrix_power of a negative n: the inverse")
-    return given(out, apply("matrix_power", (A,), (("n", n),)))
+        input, n = apply("linalg_inv", (input,)), -n
+    return given(out, apply("matrix_power", (input,), (("n", n),)))
 
 
 @face("linalg")

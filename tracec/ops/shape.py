@@ -353,6 +353,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
 @face("linalg")
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """Powers 0, 1, ... of the elements of x along a new last dimension."""
+    x = _at_least(x, 1)
     n = x.shape[-1] if N is None else N
     if N is not None and N <= 1:
         raise RuntimeError("N must be greater than 1.")
