@@ -24,6 +24,7 @@ gradients with transposed panels of patches and adds up images in order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..target import Target
@@ -36,6 +37,7 @@ from .convgradient import (
     call_weight_gradient,
 )
 from .depthwise import add_depthwise
+from .gemm import parts_grain
 from .patches import add_patches
 from .text import Module
 from .tile import ELEMENTS, Tile, tile_for
@@ -119,6 +121,16 @@ class ConvShape:
         padded = planes * height * pitch + stride_h * pitch + 4 * tile.width
         panels = (tile.depth + tile.lanes) * STRIPS * tile.width
         return 8 * entries + (padded + panels) * tile.bytes + 512
+
+
+def call_needs(symbol: str, target: Target, words: Sequence[int],
+               extent: int) -> tuple[int, int]:
+    """(scratch bytes a thread, grain) of a call whose words are known; addresses may be 0."""
+    kind, _, dtype = symbol.rpartition("_")
+    shape = ConvShape(*words[3:19])
+    parts = words[CONV_WORDS.index("parts")]
+    work = shape.work() * (shape.batch if kind == "conv_weight" else 1)
+    return shape.scratch_bytes(kind, target, dtype), parts_grain(work, parts, extent)
 
 
 def conv_ir(target: Target, dtype: str) -> str:

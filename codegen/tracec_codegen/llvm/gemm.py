@@ -24,10 +24,10 @@ other A is packed.  The first row tile of a strip writes the packed panel of B w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..target import Target
-from .gemv import add_gemv
+from .gemv import add_gemv, longest_packed
 from .text import NULL, Function, Module, Value, constant
 from .tile import (
     ACCUMULATE,
@@ -53,8 +53,9 @@ def gemm_scratch_bytes(target: Target, dtype: str, n: int | None = None,
     tile = tile_for(target, ELEMENTS[dtype])
     depth = tile.depth if k is None else min(tile.depth, max(k, 1))
     columns = tile.block_columns if n is None else min(tile.block_columns, n + tile.width)
-    vectors = 0 if k is None else k                    # matrix-vector products pack the vector
-    return (depth * (columns + tile.width + tile.block_rows) + vectors + 64) * tile.bytes
+    # Matrix-vector products pack the vector, unless it is too long.
+    vector = 0 if k is None else min(k, longest_packed(tile))
+    return (depth * (columns + tile.width + tile.block_rows) + vector + 64) * tile.bytes
 
 
 def gemm_parts(m: int, n: int, k: int, batch: int = 1) -> tuple[int, int]:
@@ -66,6 +67,22 @@ def gemm_parts(m: int, n: int, k: int, batch: int = 1) -> tuple[int, int]:
         return 1, -max(1, _PARALLEL_WORK // max(work, 1))
     parts = 48
     return parts, -max(1, parts * _PARALLEL_WORK // work)
+
+
+def call_needs(symbol: str, target: Target, words: Sequence[int],
+               extent: int) -> tuple[int, int]:
+    """(scratch bytes a thread, grain) of a call whose words are known; addresses may be 0."""
+    m, n, k, parts = (words[GEMM_WORDS.index(name)] for name in ("m", "n", "k", "parts"))
+    scratch = gemm_scratch_bytes(target, symbol.rpartition("_")[2], n, k)
+    return scratch, parts_grain(m * n * k, parts, extent)
+
+
+def parts_grain(work: int, parts: int, extent: int) -> int:
+    """Grain for items of `work` multiply-adds cut into parts: serial when all of it is little."""
+    each = work / max(parts, 1)
+    if each * extent < 2 * _PARALLEL_WORK:
+        return -max(extent, 1)
+    return -max(1, round(_PARALLEL_WORK / max(each, 1e-9)))
 
 
 def gemm_ir(target: Target, dtype: str) -> str:

@@ -16,8 +16,16 @@ _ROWS = 8                    # rows of B streamed together
 _COLUMNS, _UNROLL = 2, 4     # dot products side by side, vectors of each in flight
 
 
+def longest_packed(tile: Tile) -> int:
+    """Elements of the longest vector that is copied to scratch to be contiguous."""
+    return tile.depth * tile.block_columns
+
+
 def add_gemv(module: Module, tile: Tile) -> None:
-    """gemv(x, sx, b, rsb, csb, y, sy, n, k, flags, scratch); scratch holds k elements."""
+    """gemv(x, sx, b, rsb, csb, y, sy, n, k, flags, scratch).
+
+    Scratch holds k elements, or longest_packed if that is less.
+    """
     _add_rows(module, tile)
     _add_dots(module, tile)
     f = module.function("gemv", [
@@ -52,7 +60,8 @@ def add_gemv(module: Module, tile: Tile) -> None:
             f.store(i.results[0], to)
 
     streams = f.and_(f.icmp("eq", csb, 1), f.icmp("eq", sy, 1))
-    f.branch(f.icmp("eq", rsb, 1), by_dots, lambda: f.branch(
+    packable = f.or_(f.icmp("eq", sx, 1), f.icmp("sle", k, longest_packed(tile)))
+    f.branch(f.and_(f.icmp("eq", rsb, 1), packable), by_dots, lambda: f.branch(
         streams, lambda: f.call("gemv_rows", "void", x, sx, b, rsb, y, n, k, accumulate), plain))
     f.ret()
 

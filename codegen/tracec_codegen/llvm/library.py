@@ -172,6 +172,14 @@ class NativeLibrary:
             self._functions[symbol] = found
         return found
 
+    def call_needs(self, symbol: str, words: Sequence[int], extent: int) -> tuple[int, int]:
+        """(scratch bytes a thread, grain) of a product or convolution with these words.
+
+        Addresses among the words do not matter and may be 0.
+        """
+        module = importlib.import_module(f"{__package__}.{_PART_OF[symbol].module}")
+        return module.call_needs(symbol, self.target, words, extent)
+
     # ---- threads ---------------------------------------------------------------------------
 
     @property

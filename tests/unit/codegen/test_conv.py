@@ -52,6 +52,8 @@ def run(kind, s, x, w, y, *, parts=1, flags=0, epilogue=0, context=0, entry=None
     step = PlanStep(entry or library.address(conv_symbol(kind, dtype)), range(1, len(words) + 1),
                     len(words) + 1, 1)
     size = s.scratch_bytes(kind, target or library.target, dtype)
+    if target is None:
+        assert library.call_needs(conv_symbol(kind, dtype), words, extent)[0] == size
     if not guarded:
         library.run(encode_plan([step]), 1, table, scratch_per_thread=size)
         return

@@ -40,6 +40,8 @@ def gemm(a, b, c, *, parts=1, accumulate=False, epilogue=0, context=0, entry=Non
     count = len(words)
     step = PlanStep(entry or library.address(gemm_symbol(name)), range(1, count + 1), count + 1, 1)
     scratch = gemm_scratch_bytes(target or library.target, name, n, k)
+    assert library.call_needs(gemm_symbol(name), words, batch * parts)[0] == gemm_scratch_bytes(
+        library.target, name, n, k)
     plan = encode_plan([step])
     if library.num_threads > 1:
         library.run(plan, 1, table, scratch_per_thread=scratch)
@@ -186,3 +188,27 @@ def test_parts() -> None:
     assert gemm_parts(1024, 1024, 1024) == (48, -1)
     parts, grain = gemm_parts(64, 64, 64, 100)
     assert parts == 1 and grain < -0
+
+
+def test_long_strided_vector() -> None:
+    """A vector too long for scratch is read in place."""
+    rng = np.random.default_rng(6)
+    k = 400_000
+    a = rng.standard_normal((1, 1, 2 * k)).astype("f4")[:, :, ::2]
+    b = operand(rng, 1, k, 2, "t", "f4")
+    c = np.empty((1, 1, 2), "f4")
+    gemm(a, b, c)
+    check(c, a, b, "f32")
+
+
+def test_grain_of_a_call() -> None:
+    library = native_library()
+
+    def grain(m: int, n: int, k: int, batch: int, parts: int) -> int:
+        words = [0, 0, 0, m * k, k * n, m * n, m, n, k, k, 1, n, 1, n, parts, 0, 0, 0]
+        return library.call_needs("gemm_f32", words, batch * parts)[1]
+
+    assert grain(8, 8, 8, 4, 1) == -4
+    assert grain(1024, 1024, 1024, 1, 48) == -1
+    assert grain(64, 64, 64, 100, 1) == -1
+    assert -20 < grain(16, 64, 32, 1000, 1) < -4
