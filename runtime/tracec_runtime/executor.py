@@ -191,7 +191,8 @@ class NativePlan:
         if extent <= 0:
             return None, 0
         arguments = []
-        for w in step.words:
+        values = [0 if isinstance(w, Ref) else dims.evaluate(w, env) for w in step.words]
+        for w, value in zip(step.words, values, strict=True):
             if isinstance(w, Ref):
                 offset = dims.evaluate(w.offset, env)
                 at = buffer_word(w.buffer)
@@ -201,10 +202,11 @@ class NativePlan:
                 else:
                     arguments.append(at)
             else:
-                arguments.append(word("size", dims.evaluate(w, env)))
-        need = dims.evaluate(step.scratch, env)
+                arguments.append(word("size", value))
+        # From the sizes of this binding: what the scheduler knew were hints.
+        need, grain = self.library.call_needs(step.symbol, values, extent)
         address = self.library.address(step.symbol)
-        return PlanStep(address, arguments, word("size", extent), step.grain), need
+        return PlanStep(address, arguments, word("size", extent), grain), need
 
     # -- running ----------------------------------------------------------------------------------
     def run(self, buffers: list[Buffer], scalars: list[Any], values: tuple[int, ...] = ()) -> list[Any]:
@@ -269,15 +271,10 @@ class NativePlan:
         return buffer.array(shape, info.dtype.numpy)
 
     def _host(self, step: HostStep, bound: Bound, buffers, scalars, outputs, arena) -> None:
-        from tracec_ir.optable import lookup
-
         counters.host_steps += 1
         args = [self._array(b, bound, buffers, scalars, outputs, arena) for b in step.args]
         attrs = {k: _resolve(v, bound.env) for k, v in step.attrs.items()}
-        reference = lookup(step.op).numpy
-        if reference is None:
-            raise NotImplementedError(f"op '{step.op}' has no NumPy reference")
-        results = reference(*args, **attrs)
+        results = step.reference()(*args, **attrs)
         if not isinstance(results, tuple):
             results = (results,)
         for b, value in zip(step.outs, results, strict=True):
