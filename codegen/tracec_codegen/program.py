@@ -7,12 +7,15 @@ that `Program.sizes` says how to read off the inputs.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any, Union
 
 from tracec_ir import dims
 from tracec_ir.dims import Dim
 from tracec_ir.dtypes import DType
+from tracec_ir.optable import lookup
 
 from .encode import decode, encode, record
 from .kernel.core import Kernel
@@ -103,7 +106,8 @@ class CallStep:
 @record
 @dataclass(slots=True)
 class HostStep:
-    """The NumPy reference of primitive `op` on whole arrays: what has no kernel (yet)."""
+    """The NumPy reference of primitive `op` on whole arrays: what has no kernel (yet). `regions`
+    are the texts of the op's regions."""
 
     op: str
     args: tuple[int, ...]
@@ -112,6 +116,11 @@ class HostStep:
     cost: float = 0.0
     reason: str = ""
     origin: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+    def reference(self) -> Callable:
+        """What computes it: `(*arrays, **attrs) -> array or tuple of arrays`."""
+        return _reference(self.op, self.regions)
 
     @property
     def reads(self) -> set[int]:
@@ -122,6 +131,19 @@ class HostStep:
     def writes(self) -> set[int]:
         """Buffers that it writes."""
         return set(self.outs)
+
+
+@cache
+def _reference(op: str, regions: tuple[str, ...]) -> Callable:
+    fn = lookup(op).numpy
+    if fn is None:
+        raise NotImplementedError(f"op '{op}' has no NumPy reference")
+    if not regions:
+        return fn
+    from tracec_ir.interp import closures
+    from tracec_ir.parser import parse_func
+
+    return partial(fn, regions=[closures(parse_func(text)) for text in regions])
 
 
 Step = Union[KernelStep, CallStep, HostStep]

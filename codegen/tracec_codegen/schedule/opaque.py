@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from tracec_ir.core import Op, Value
+from tracec_ir.printer import print_func
+from tracec_ir.types import ScalarType
 
 from ..program import HostStep, Program
 from ..target import Target
+from . import cost
 from .contract import CONVOLUTIONS, call_conv, call_dot, dot_reads, is_library_conv
 from .lower import Storage
 from .nodes import Node, unreshaped
@@ -36,12 +39,15 @@ def host_step(storage: Storage, op: Op, reason: str) -> None:
     """The NumPy reference of an op, as a step."""
     program: Program = storage.program
     args = tuple(storage.of[x] for x in op.operands)
-    if op.regions:
-        raise NotImplementedError(f"a compiled '{op.name}' is not implemented")
+    if any(isinstance(v.type, ScalarType) for v in op.results):
+        raise NotImplementedError(f"a compiled '{op.name}' with a Python number as a result")
+    regions = tuple(map(print_func, op.regions))
     outs = tuple(finish_outputs(storage, v) for v in op.results)
-    elements = sum(v.type.numel if isinstance(v.type.numel, int) else 1024 for v in op.results)
+    elements = sum(cost.known(v.type.numel) for v in op.results)
     program.steps.append(
-        HostStep(op.name, args, outs, dict(op.attrs), 3000.0 + 2.0 * elements, reason, (op.name,))
+        HostStep(
+            op.name, args, outs, dict(op.attrs), 3000.0 + 2.0 * elements, reason, (op.name,), regions
+        )
     )
 
 

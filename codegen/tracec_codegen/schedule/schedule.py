@@ -85,6 +85,8 @@ class _Scheduler:
                     if name:
                         program.sizes.setdefault(name, (i, axis))
         for j, v in enumerate(func.results):
+            if not isinstance(v.type, TensorType):
+                raise NotImplementedError("a compiled function that returns a Python number")
             buffer = storage.new(v, "output", j)
             program.outputs.append(buffer)
             storage.outputs.setdefault(v, []).append(buffer)
