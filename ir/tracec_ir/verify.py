@@ -11,6 +11,7 @@ from . import dims
 from .core import Func, Module, Op, Value
 from .optable import OpDef, lookup
 from .printer import attr_text
+from .types import TensorType, Type
 
 STAGES = ("tensor", "primitive")
 
@@ -42,6 +43,7 @@ def _verify(func: Func, stage: str) -> None:
             raise VerifyError(f"{where}: parameter {i} is a result of {p.op.name}")
         if p in defined:
             raise VerifyError(f"{where}: parameter {i} occurs twice")
+        _check_sizes(p.type, f"{where}: parameter {i}")
         defined[p] = f"parameter {p.name or i}"
     for number, op in enumerate(func.ops):
         _op(op, f"{where}: op {number}, {op.name}{_at(op)}", defined, stage)
@@ -118,6 +120,12 @@ def _types(op: Op, d: OpDef, where: str) -> None:
             raise VerifyError(
                 f"{where}: result {i}: expected {want!r}, found {have!r} (operands {listed})"
             )
+        _check_sizes(have, f"{where}: result {i}")
+
+
+def _check_sizes(type_: Type, where: str) -> None:
+    if isinstance(type_, TensorType) and any(isinstance(d, int) and d < 0 for d in type_.shape):
+        raise VerifyError(f"{where} has a negative size: {type_!r}")
 
 
 def _at(op: Op) -> str:

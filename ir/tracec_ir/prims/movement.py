@@ -250,6 +250,8 @@ def pad(x, value, *, low, high, interior):
         raise RuntimeError(f"pad: the value must be a 0-d {x.dtype.code}, got {value}")
     sizes = []
     for n, lo, hi, gap in zip(x.shape, low, high, interior, strict=True):
+        if gap < 0:
+            raise RuntimeError(f"pad: the interior padding must not be negative, got {gap}")
         size = (n + (n - 1) * gap if n != 0 else 0) + lo + hi
         if decide("<", size, 0):
             raise RuntimeError(

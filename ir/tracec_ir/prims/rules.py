@@ -55,14 +55,16 @@ def integer_scalar(op: str, t: Type, operand: str) -> None:
         raise RuntimeError(f"{op}: {operand} must be an i64 scalar, got {t}")
 
 
-def axis_in(op: str, axis: int, rank: int) -> int:
-    """The axis counted from the front; IndexError with PyTorch's wording if there is none."""
+def axis_in(op: str, axis: int, rank: int) -> None:
+    """IndexError, with PyTorch's wording, if there is no such axis; primitives count from the
+    front, so a negative axis is an error of whoever emitted the op."""
     low, high = (-rank, rank - 1) if rank else (-1, 0)
     if not low <= axis <= high:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{low}, {high}], but got {axis})"
         )
-    return axis % rank if rank else 0
+    if axis < 0:
+        raise IndexError(f"{op}: an axis of a primitive counts from the front, got {axis}")
 
 
 def is_half(dtype: np.dtype) -> bool:

@@ -71,6 +71,23 @@ def test_types_are_checked():
     )
 
 
+def test_sizes_and_axes_are_not_negative():
+    _bad("func @f(%x: f32[(2 - 4)]) { return %x }", "parameter 0 has a negative size: f32[-2]")
+    _bad(
+        "func @f(%x: f32[2 x 2]) { %0 = reduce(%x) [kind=sum, axes=(1, 1)] : f32[2] return %0 }",
+        "appears multiple times",
+    )
+    _bad(
+        "func @f(%x: f32[2 x 2]) { %0 = reduce(%x) [kind=sum, axes=(-1)] : f32[2 x 2] return %0 }",
+        "an axis of a primitive counts from the front, got -1",
+    )
+    _bad(
+        "func @f(%x: f32[3], %v: f32[]) {"
+        "%0 = pad(%x, %v) [low=(4), high=(1), interior=(-1)] : f32[6] return %0 }",
+        "interior padding must not be negative",
+    )
+
+
 def test_operands_are_counted():
     _bad(
         "func @f(%x: f32[4]) { %0 = add(%x) : f32[4] return %0 }",
