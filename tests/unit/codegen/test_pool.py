@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,5 +139,6 @@ library.run(encode_plan([PlanStep(code.address("mark"), (1,), 2)]), 1, table,
             scratch_per_thread=64)
 time.sleep({sleep})
 """
-    done = subprocess.run([sys.executable, "-c", program], timeout=60)
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, cwd=root)
     assert done.returncode == 0
