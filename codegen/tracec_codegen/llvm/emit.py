@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tracec_ir.dims import Dim, floordiv
-from tracec_ir.dtypes import i64
+from tracec_ir.dtypes import b1, i64
 
 from ..kernel.core import (
     ArgUpdate,
@@ -30,7 +30,7 @@ from .index import IndexEmitter
 from .loops import LoopEmitter
 from .memory import MemoryEmitter
 from .scalar import lower
-from .state import State, register_type
+from .state import State, Val, register_type
 from .text import Module, Value, constant
 
 _SCRATCH_ALIGN = 64
@@ -128,7 +128,16 @@ class _KernelEmitter:
 
     def _scalar(self, st: Scalar) -> None:
         s = self.s
+        if st.name in s.known:
+            s.define(st.name, constant("i1", s.known[st.name]), st.dtype, number=s.known[st.name])
+            return
         args = [s.get(name) for name in st.args]
+        settled = _settled(st, args)
+        if settled is not None:
+            # what holds in one piece of a cut loop must not outlive it
+            level = s.depth if s.known else settled.level
+            s.define(st.name, settled.value, st.dtype, level, settled.number)
+            return
         level = max((a.level for a in args), default=0)
         lanes = max((a.lanes for a in args), default=1)
         with s.at(level):
@@ -153,3 +162,14 @@ class _KernelEmitter:
             return value
         with self.s.at(level):
             return self.s.f.cast("trunc", value, register_type(st.dtype))
+
+
+def _settled(st: Scalar, args: list[Val]) -> Val | None:
+    """The operand that a boolean operation with a constant comes down to, if it does."""
+    if st.op == "select" and args[0].number is not None:
+        return args[1] if args[0].number else args[2]
+    if st.op in ("logical_and", "bitwise_and", "logical_or", "bitwise_or"):
+        for one, other in ((args[0], args[1]), (args[1], args[0])):
+            if one.dtype is b1 and other.dtype is b1 and one.number is not None:
+                return other if bool(one.number) == st.op.endswith("and") else one
+    return None

@@ -19,6 +19,7 @@ from .analysis import body_weight, lane_bits, narrow_memory, nested_kinds
 from .index import IndexEmitter, is_positive
 from .memory import combine, identity
 from .scalar import convert
+from .split import find_cuts, index_definitions, outcomes
 from .state import Lanes, State, register_type
 from .stream import StreamEmitter
 from .text import Value, constant, vector_type
@@ -44,6 +45,7 @@ class LoopEmitter:
                  emit_body: Callable[[list], None]) -> None:
         self.s, self.index, self.emit_body = state, index, emit_body
         self.running: dict[str, _Running] = {}
+        self.values = index_definitions(state.kernel.body)
         self.stream = StreamEmitter(state, index)
 
     def loop(self, loop: Loop, low: Value | None = None, high: Value | None = None) -> None:
@@ -230,10 +232,33 @@ class LoopEmitter:
             narrow_memory(loop, self.s.buffers) and self.s.target.isa != "avx512")
         if whole and loop.extent % lanes and masked and unroll * lanes > loop.extent:
             unroll = 1
-        totals = self._blocks(loop, accumulators, low, high, lanes, unroll, bits, at_once=False,
-                              tail="masked" if masked else "scalar")
+        tail = "masked" if masked else "scalar"
         if loop.carries:
+            totals = self._blocks(loop, accumulators, low, high, lanes, unroll, bits,
+                                  at_once=False, tail=tail)
             self._finish(loop, accumulators, totals, across=self._across)
+        else:
+            self._pieces(loop, low, high, lanes, unroll, bits, tail)
+
+    def _pieces(self, loop: Loop, low: Value, high: Value, lanes: int, unroll: int, bits: int,
+                tail: str) -> None:
+        """A lane loop without carries, cut where comparisons of its variable change."""
+        s, f = self.s, self.s.f
+        cuts = find_cuts(loop, self.values, lambda name: s.find(name) is not None)
+        bounds: list[Value] = [low]
+        for cut in cuts:
+            if isinstance(cut.at, int) and _is_number(low) and _is_number(high):
+                at = constant("i64", min(max(cut.at, int(low)), int(high)))
+            else:
+                at = f.smin(f.smax(self.index.uniform(cut.at), low), high)
+            bounds.append(at)
+        bounds.append(high)
+        for piece, (start, end) in enumerate(zip(bounds, bounds[1:])):
+            if _is_number(start) and _is_number(end) and int(start) >= int(end):
+                continue
+            s.known = outcomes(cuts, piece)
+            self._blocks(loop, [], start, end, lanes, unroll, bits, at_once=False, tail=tail)
+            s.known = {}
 
     def _blocks(self, loop: Loop, accumulators: list[Accumulator], low: Value, high: Value,
                 lanes: int, unroll: int, bits: int | None, *, at_once: bool,
@@ -241,16 +266,16 @@ class LoopEmitter:
         """All turns of a lane loop or reduction; the totals."""
         f = self.s.f
         width = lanes if bits is not None else self._width()
-        runs = self._turns(loop)
+        number = int(high) - int(low) if _is_number(low) and _is_number(high) else None
+        runs = self._turns(loop) if not self.s.known else number is not None
         step = lanes * unroll
-        count = high if str(low) == "0" else f.sub(high, low)
-        number = loop.extent if loop.kind != "parallel" and isinstance(loop.extent, int) else None
+        count = high if str(low) == "0" or number is not None else f.sub(high, low)
         self._across = True
 
         def whole(chunk: int) -> Value:
             """End of the range that whole chunks cover."""
             if number is not None:
-                return constant("i64", number - number % chunk)
+                return constant("i64", int(low) + number - number % chunk)
             if chunk == 1:
                 return high
             return f.add(low, f.and_(count, -chunk)) if str(low) != "0" else f.and_(count, -chunk)
@@ -380,6 +405,11 @@ class LoopEmitter:
 def _regroup(flat: list[Value], like: list[Parts]) -> list[Parts]:
     values = iter(flat)
     return [[next(values) for _ in parts] for parts in like]
+
+
+def _is_number(value: Value) -> bool:
+    """Whether an i64 value is a constant."""
+    return not str(value).startswith("%")
 
 
 def _wide(carry: Carry) -> bool:

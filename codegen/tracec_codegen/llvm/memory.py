@@ -6,7 +6,7 @@ from tracec_ir.dtypes import DType, b1
 
 from ..kernel.core import Check, Load, Store
 from .index import Access, IndexEmitter
-from .state import State, Val, memory_type
+from .state import State, Val, memory_type, register_type
 from .text import Function, Value, constant, vector_type
 
 ERROR_VALUE = 2  # word of the error record that takes the offending value
@@ -26,6 +26,12 @@ class MemoryEmitter:
         state, lanes = self.s, self.s.lanes
         dtype = state.buffers[s.buf][1]
         mask = state.get(s.mask) if s.mask else None
+        if mask is not None and mask.number is not None:
+            if not mask.number:
+                other = constant(register_type(dtype), s.other)
+                state.define(s.name, other, s.dtype, mask.level, s.other)
+                return
+            mask = None
         if lanes is None or not (self.index.varies(s.index) or (mask and mask.lanes > 1)):
             self._load_uniform(s, dtype, mask)
             return
@@ -85,6 +91,10 @@ class MemoryEmitter:
         state, lanes, f = self.s, self.s.lanes, self.s.f
         dtype = state.buffers[s.buf][1]
         mask = state.get(s.mask) if s.mask else None
+        if mask is not None and mask.number is not None:
+            if not mask.number:
+                return
+            mask = None
         value = state.get(s.value)
         access = self.index.access(s.buf, s.index)
         vector = value.lanes > 1 or (mask is not None and mask.lanes > 1)

@@ -259,6 +259,38 @@ def test_masked_loads_read_nothing_outside() -> None:
     assert list(y) == [7 if k == 5 else -1.5 for k in range(21)]
 
 
+def test_loops_are_cut_where_comparisons_change() -> None:
+    """x, then a run-time number, then z: `where` and `edge` are positions, known or not."""
+    for edge, where in ((20, 45), (N, N + N), (N, 45), (0, 100)):
+        body = [
+            Load("%c", "c", 0, f32), Const("%e", edge, i64) if isinstance(edge, int) else
+            IndexValue("%e", edge, i64), IndexValue("%w", where - 1, i64),
+            Loop("j", M, "parallel", [Loop("i", 100, "vector", [
+                IndexValue("%i", P, i64), Scalar("%x?", "lt", ("%i", "%e"), b1),
+                Scalar("%z?", "gt", ("%i", "%w"), b1),
+                Load("%x", "x", J * 100 + P, f32, mask="%x?"),
+                Load("%z", "z", P - where, f32, mask="%z?", other=5),
+                Scalar("%1", "select", ("%x?", "%x", "%c"), f32),
+                Scalar("%2", "select", ("%z?", "%z", "%1"), f32),
+                Scalar("%3", "logical_or", ("%x?", "%z?"), b1),
+                Store("y", J * 100 + P, "%2"), Store("p", J * 100 + P, "%3")])])]
+        kernel = Kernel("cut", [Buf("x", f32), Buf("c", f32), Buf("z", f32), Buf("y", f32, "out"),
+                                Buf("p", b1, "out")], [Size("n"), Size("m")], body)
+        for n in (13, 20, 50):
+            e = n if not isinstance(edge, int) else edge
+            w = where if isinstance(where, int) else 2 * n
+            x = np.random.default_rng(n).random((3, 100), np.float32)
+            z = np.random.default_rng(n).random(max(100 - w, 1), np.float32)
+            y, p = np.zeros(300, np.float32), np.zeros(300, bool)
+            Compiled(kernel)([x.ravel(), np.array([7], np.float32), z, y, p], [n, 3], 0, 3)
+            want = np.full((3, 100), 7, np.float32)
+            want[:, :e] = x[:, :e]
+            want[:, w:] = z[: 100 - w]
+            assert np.array_equal(y.reshape(3, 100), want), (edge, where, n)
+            at = np.arange(100)
+            assert np.array_equal(p.reshape(3, 100)[1], (at < e) | (at >= w))
+
+
 def test_masked_stores() -> None:
     body = [Load("%0", "x", P, f32), Const("%z", 0, f32), Scalar("%p", "gt", ("%0", "%z"), b1),
             Store("y", P, "%0", mask="%p")]
