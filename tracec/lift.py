@@ -25,6 +25,11 @@ class Lift:
         self.inputs: list[Value] = []
         self.scalars: list[Value] = []
         self.path = node.path()
+        for n in self.path:  # gradients reach leaves too, but only through codes that say so
+            if n.kind == "backward":
+                self.connected.update(code & ~1 for code in n.info.targets)
+            else:
+                self.connected.update(code & ~1 for code in n.operands if code & 1)
         for n in self.path:
             self.b.loc = n.loc
             getattr(self, "_" + n.kind)(n)
