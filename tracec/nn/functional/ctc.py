@@ -62,5 +62,18 @@ def ctc_losses(
     # An empty target has one end only.
     single = tracec.tensor([n == 0 for n in lengths])
     both = tracec.where(single, found[:, 0], tracec.logsumexp(found, 1))
-    losses = tracec.where(both < floor / 2, math.inf, -both)
+    losses = tracec.where(both < floor / 2, math.inf, -both + _softmax_gradient(log_probs, steps))
     return losses, tracec.tensor(lengths)
+
+
+def _softmax_gradient(log_probs: Any, steps: list[int]) -> Any:
+    """Zeros (N,) with gradient exp(log_probs).
+
+    PyTorch's gradient with respect to log_probs is that of the logits behind a log_softmax; this
+    is the part by which it differs from the derivative of the loss.
+    """
+    fixed = log_probs.detach()
+    live = tracec.arange(log_probs.size(0)).unsqueeze(1) < tracec.tensor(steps).unsqueeze(0)
+    usable = live.unsqueeze(2) & (fixed > -math.inf)
+    nothing = tracec.where(usable, log_probs - fixed, 0.0)
+    return (nothing * fixed.exp()).sum((0, 2))

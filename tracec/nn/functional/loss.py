@@ -128,6 +128,8 @@ def cross_entropy(
     """Cross-entropy of logits with class indices or probabilities."""
     if size_average is not None or reduce is not None or reduction not in _REDUCTIONS:
         reduction = _checked(reduction, size_average, reduce)
+    if ignore_index >= 0 and target.shape == input.shape and target.is_floating_point():
+        raise RuntimeError("ignore_index is not supported for floating point target")
     return ops.cross_entropy(
         input, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
         label_smoothing=label_smoothing,

@@ -244,9 +244,10 @@ def _fractional_max(n: int) -> Any:
         planes = []
         for image, image_draws in zip(batched, draws, strict=True):
             for plane, draw in zip(image, image_draws, strict=True):
-                # The first draw belongs to the last dimension.
+                # In two dimensions the first draw belongs to the last one.
+                order = draw[::-1] if n == 2 else draw
                 windows = [
-                    _fractional_windows(draw[n - 1 - d], plane.shape[d], sizes[d], kernel[d])
+                    _fractional_windows(order[d], plane.shape[d], sizes[d], kernel[d])
                     for d in range(n)
                 ]
                 planes.append(_grid_maxima(plane, windows))

@@ -147,25 +147,22 @@ class _LazyNorm(LazyModuleMixin):
         self,
         eps: float = 1e-5,
         momentum: float | None = 0.1,
-        affine: bool | None = None,
-        track_running_stats: bool | None = None,
+        affine: bool = True,
+        track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
     ) -> None:
-        batch = issubclass(self.cls_to_become, (BatchNorm1d, BatchNorm2d, BatchNorm3d))
-        affine = batch if affine is None else affine
-        tracked = batch if track_running_stats is None else track_running_stats
         options = {"device": device, "dtype": dtype}
         _NormBase.__init__(self, 0, eps, momentum, False, False, bias=False, **options)
         self.affine = affine
-        self.track_running_stats = tracked
+        self.track_running_stats = track_running_stats
         if affine:
             self.weight = _parameter.UninitializedParameter(**options)
             if bias:
                 self.bias = _parameter.UninitializedParameter(**options)
-        if tracked:
+        if track_running_stats:
             self.running_mean = _parameter.UninitializedBuffer(**options)
             self.running_var = _parameter.UninitializedBuffer(**options)
             self.num_batches_tracked = tracec.tensor(0, dtype=tracec.long, device=device)

@@ -183,7 +183,22 @@ class CrossMapLRN2d(Module):
         self.k = k
 
     def forward(self, input: Any) -> Any:
-        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+        if input.dim() != 4:
+            raise ValueError(
+                f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead."
+            )
+        reach = (self.size - 1) // 2
+        squares, channels = input * input, input.size(1)
+        padded = F.pad(squares, (0, 0, 0, 0, reach, reach))
+        total = padded.narrow(1, 0, channels)
+        for offset in range(1, 2 * reach + 1):
+            total = total + padded.narrow(1, offset, channels)
+        # PyTorch's sliding sum never drops the first channel; saved models depend on it.
+        kept = channels - reach - 1
+        if kept > 0:
+            first = F.pad(squares[:, :1].expand(-1, kept, -1, -1), (0, 0, 0, 0, reach + 1, 0))
+            total = total + first
+        return input * (total * (self.alpha / self.size) + self.k) ** -self.beta
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
