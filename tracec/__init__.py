@@ -89,8 +89,8 @@ from .threads import (  # noqa: E402
 )
 
 _LAZY_MODULES = (
-    "amp", "autograd", "backends", "cpu", "cuda", "fft", "func", "jit", "linalg", "nn", "optim",
-    "random", "serialization", "special", "testing", "utils", "version",
+    "amp", "autograd", "backends", "cpu", "cuda", "fft", "func", "jit", "linalg", "masked", "nn", "optim",
+    "random", "serialization", "signal", "special", "testing", "utils", "version",
 )  # fmt: skip
 _LAZY_NAMES = {
     "save": "serialization", "load": "serialization", "script": "jit", "trace": "jit", "explain": "looking",

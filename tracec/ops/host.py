@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from tracec_ir import dtypes
 
 from ..creation import _of_array

@@ -200,6 +200,7 @@ def _triangle_indices(name: str, lower: bool):
         layout: Any = None,
     ) -> Tensor:
         import numpy as np
+
         from tracec_ir.dtypes import i64
 
         from ..creation import _of_array

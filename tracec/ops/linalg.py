@@ -97,7 +97,9 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
 
 
 @face("linalg")
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:
+def cholesky_ex(
+    A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
+) -> Any:
     """The triangular factors, and a report."""
     return returns.cholesky_ex(cholesky(A, upper=upper), _info(A))
 
@@ -111,12 +113,15 @@ def _torch_cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = 
 
 def _whole(L: Tensor, upper: bool) -> Tensor:
     """The matrix whose Cholesky factor L is."""
-    t = L.triu() if upper else L.tril()
+    # the value of one triangle, with the gradient of the whole, as PyTorch has it
+    t = L + ((L.triu() if upper else L.tril()) - L).detach()
     return t.transpose(-2, -1) @ t if upper else t @ t.transpose(-2, -1)
 
 
 @face()
-def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+def cholesky_solve(
+    B: Tensor, L: Tensor, upper: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The solution of A X = B where L is the Cholesky factor of A."""
     return given(out, apply("solve", (_whole(L, upper), B), (("left", True),)))
 
@@ -162,13 +167,17 @@ def _torch_qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
 
 
 @face("linalg")
-def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None) -> Any:
+def svd(
+    A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
+) -> Any:
     """U, S and Vh with U diag(S) Vh = A."""
     return returns.svd(*apply_multi("svd", (A,), (("full_matrices", full_matrices),)))
 
 
 @face("torch method", name="svd")
-def _torch_svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> Any:
+def _torch_svd(
+    input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any = None
+) -> Any:
     """U, S and V with U diag(S) Vᵀ = input."""
     u, s, vh = apply_multi("svd", (input,), (("full_matrices", not some),))
     if not compute_uv:
@@ -185,7 +194,10 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
 def _tolerances(atol: Any, rtol: Any, rcond: Any = None) -> tuple:
     rtol = plain(rtol if rcond is None else rcond)
     atol = plain(atol)
-    return ("atol", 0.0 if atol is None else float(atol)), ("rtol", None if rtol is None else float(rtol))
+    return ("atol", 0.0 if atol is None else float(atol)), (
+        "rtol",
+        None if rtol is None else float(rtol),
+    )
 
 
 @face("linalg")

@@ -327,7 +327,9 @@ def native_layer_norm(
     """layer_norm with the statistics it used."""
     attrs = (("normalized_shape", tuple(normalized_shape)), ("eps", eps))
     operands = (input, weight, bias) if weight is not None else (input,)
-    y, mean, scale = apply_multi("native_layer_norm", tuple(t for t in operands if t is not None), attrs)
+    y, mean, scale = apply_multi(
+        "native_layer_norm", tuple(t for t in operands if t is not None), attrs
+    )
     y = y + bias if weight is None and bias is not None else y
     return y, mean.detach(), scale.detach()
 

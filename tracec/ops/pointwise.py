@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracec_ir.promote import _spelled
+
+from ..inplace import update
 from ..record import apply, binary, unary
 from ..tensor import Tensor
 from .arguments import given, need_tensor, number, plain
@@ -25,7 +28,7 @@ atan2=atan2 fmod=fmod remainder=remainder floor_divide=floor_divide eq=eq ne=ne
 lt=lt le=le gt=gt ge=ge logical_and=logical_and logical_or=logical_or logical_xor=logical_xor
 bitwise_and=bitwise_and bitwise_or=bitwise_or bitwise_xor=bitwise_xor bitwise_left_shift=shl
 bitwise_right_shift=shr copysign=copysign nextafter=nextafter hypot=hypot xlogy=xlogy gcd=gcd lcm=lcm
-heaviside=heaviside float_power=float_power ldexp=ldexp
+heaviside=heaviside ldexp=ldexp
 """
 _BINARY_PURE = "maximum minimum fmax fmin logaddexp logaddexp2"
 _BINARY_ALIASES = {
@@ -179,12 +182,57 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     return given(out, r)
 
 
+@face()
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """input ** exponent in double precision."""
+    return given(out, apply("float_power", (number(input), number(exponent))))
+
+
+@face("method")
+def float_power_(self: Tensor, exponent: Any) -> Tensor:
+    """`float_power`, in place: only of a tensor of double precision."""
+    if self.dtype.code not in ("f64", "c128"):
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {_spelled(self.dtype)} but the operation's result "
+            "requires dtype Double"
+        )
+    return update(self, float_power(self, exponent))
+
+
 @face(inplace=True)
 def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """input rounded to the nearest integer (ties to even) or to a number of decimals."""
     if decimals == 0:
         return given(out, unary("round", input))
     return given(out, apply("round_decimals", (input,), (("decimals", decimals),)))
+
+
+list_as(round, "special", "round")
+
+
+@face()
+def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """0 for positive numbers, pi for negative ones."""
+    return given(out, unary("angle", input))
+
+
+@face(inplace=True)
+def polygamma(n: Any, input: Any, *, out: Tensor | None = None) -> Tensor:
+    """The n-th derivative of digamma: polygamma(n, x), or x.polygamma(n)."""
+    if isinstance(n, Tensor):
+        n, input = input, n
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    return given(out, apply("polygamma", (input,), (("n", int(n)),)))
+
+
+list_as(polygamma, "special", "polygamma")
+
+
+@face("special")
+def zeta(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """Hurwitz's zeta function."""
+    return given(out, apply("zeta", (number(input), number(other))))
 
 
 @face()

@@ -206,7 +206,10 @@ def norm(
 ) -> Tensor:
     """The p-norm over dimensions."""
     if p == "nuc":
-        raise NotImplementedError("norm(p='nuc'): the nuclear norm")
+        attrs = (("ord", p), ("dim", (-2, -1) if dim is None else dims(dim)), ("keepdim", keepdim))
+        return given(
+            out, apply("matrix_norm", (input if dtype is None else input.to(dtype),), attrs)
+        )
     order = 2.0 if p in ("fro", None) else float(plain(p))
     attrs = (("ord", order), ("dim", dims(dim)), ("keepdim", keepdim), ("dtype", dtype))
     return given(out, apply("vector_norm", (input,), attrs))

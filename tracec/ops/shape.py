@@ -278,7 +278,7 @@ def _method_form(name: str) -> None:
 
 
 for _name in ("swapdims", "moveaxis", "split_with_sizes", "view_as", "expand_as", "detach", "numel",
-              "unsafe_split", "unsafe_chunk"):  # fmt: skip
+              "unsafe_split", "unsafe_chunk", "index_put"):  # fmt: skip
     _method_form(_name)
 
 

@@ -8,6 +8,7 @@ from .. import dtypes, promote
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
+from ..prims.unary import trigamma
 from .common import INF, as_float, back, is_number, masked, shared, spelled, where
 
 
@@ -328,6 +329,60 @@ def mvlgamma(b, x, *, p):
     for j in range(1, p):
         total = b.add(total, b.lgamma(b.sub(z, j / 2)))
     return b.add(total, p * (p - 1) / 4 * math.log(math.pi))
+
+
+def _angle_vjp(b: Builder, op: Op, g: Value):
+    return [b.zeros_like(op.operands[0])]
+
+
+@composite(vjp=_angle_vjp)
+def angle(b, x):
+    """0 for positive numbers, pi for negative ones; NaN stays."""
+    z = as_float(b, x)
+    return where(
+        b, b.isnan(z), z, where(b, b.lt(z, 0), b.const(math.pi, z.dtype), b.const(0, z.dtype))
+    )
+
+
+# Bernoulli numbers over factorials, B(2j) / (2j)!
+_BERNOULLI = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000)
+
+
+@composite()
+def zeta(b, s, q):
+    """Hurwitz's zeta function, the sum of (q + k) ** -s over k >= 0, for s > 1 and q > 0."""
+    work = promote.result_type([s.type, q.type])
+    s, q = shared(b, (s, q), promote.default_float if work.kind in "biu" else work)
+    total = None
+    terms = 12
+    for k in range(terms):
+        part = b.pow(b.add(q, float(k)), b.neg(s))
+        total = part if total is None else b.add(total, part)
+    a = b.add(q, float(terms))
+    power = b.pow(a, b.neg(s))
+    total = b.add(total, b.add(b.div(b.mul(power, a), b.sub(s, 1.0)), b.mul(power, 0.5)))
+    factor = b.div(b.mul(power, s), a)
+    for j, coefficient in enumerate(_BERNOULLI):
+        total = b.add(total, b.mul(factor, coefficient))
+        rise = b.mul(b.add(s, 2.0 * j + 1), b.add(s, 2.0 * j + 2))
+        factor = b.div(b.mul(factor, rise), b.mul(a, a))
+    return total
+
+
+def _polygamma_vjp(b: Builder, op: Op, g: Value):
+    return [b.mul(g, b.polygamma(op.operands[0], n=op.attrs["n"] + 1))]
+
+
+@composite(vjp=_polygamma_vjp)
+def polygamma(b, x, *, n):
+    """The n-th derivative of digamma."""
+    z = as_float(b, x)
+    if n == 0:
+        return b.digamma(z)
+    if n == 1:
+        return trigamma(b, z)
+    y = b.mul(b.zeta(b.full(n + 1.0, z.dtype, z.shape), z), float(math.factorial(n)))
+    return y if n % 2 else b.neg(y)
 
 
 @composite()

@@ -13,7 +13,7 @@ from ..optable import composite
 from ..prims.host import host_function
 from ..promote import broadcast_shapes
 from ..types import TensorType
-from .common import iota_along, masked, spelled, swap, unsqueeze, where
+from .common import iota_along, masked, spelled, swap, take, unsqueeze, where
 
 
 def _host(b: Builder, fn: str, *operands: Value, options: tuple = ()) -> Any:
@@ -108,9 +108,7 @@ def linalg_solve(b, a, y):
 def solve(b, a, y, *, left=True):
     """The solutions of A X = B (or X A = B); stacks broadcast, B may hold vectors."""
     _check_square(a, "linalg.solve")
-    vector = y.rank == 1 or (
-        y.rank == a.rank - 1 and all(map(dims.same, y.shape, a.shape[:-1]))
-    )
+    vector = y.rank == 1 or (y.rank == a.rank - 1 and all(map(dims.same, y.shape, a.shape[:-1])))
     if vector:
         y = unsqueeze(b, y, y.rank)
     if not dims.same(a.shape[-1], y.shape[-2] if left else y.shape[-1]):
@@ -129,7 +127,11 @@ def solve(b, a, y, *, left=True):
 def solve_triangular(b, a, y, *, upper, left=True, unitriangular=False):
     """`solve` with a triangle of A, its diagonal taken as ones if `unitriangular`."""
     _check_square(a, "linalg.solve_triangular")
-    t = b.triu(a, diagonal=1 if unitriangular else 0) if upper else b.tril(a, diagonal=-1 if unitriangular else 0)
+    t = (
+        b.triu(a, diagonal=1 if unitriangular else 0)
+        if upper
+        else b.tril(a, diagonal=-1 if unitriangular else 0)
+    )
     if unitriangular:
         t = b.add(t, b.cast(_eye(b, a, a.shape[-1]), a.dtype))
     return b.solve(t, y, left=left)
@@ -233,7 +235,8 @@ def _eigh_vjp(b: Builder, op: Op, gw: Value | None, gv: Value | None):
     if gw is not None:
         diagonal = masked(b, _eye(b, v, n), unsqueeze(b, gw, gw.rank))
         inner = diagonal if inner is None else b.add(inner, diagonal)
-    return [_mm(b, v, inner, _t(b, v))]
+    whole = _mm(b, v, inner, _t(b, v))
+    return [b.mul(b.add(whole, _t(b, whole)), 0.5)]
 
 
 @composite(vjp=_eigh_vjp)
@@ -265,7 +268,24 @@ def _qr_vjp(b: Builder, op: Op, gq: Value | None, gr: Value | None):
             "The QR decomposition is not differentiable when mode='complete' and nrows > ncols."
         )
     if m < n:
-        raise NotImplementedError("the derivative of 'qr' for wide matrices is not implemented")
+        return [_wide_qr_grad(b, x, q, r, gq, gr)]
+    return [_tall_qr_grad(b, q, r, gq, gr)]
+
+
+def _wide_qr_grad(b: Builder, x: Value, q: Value, r: Value, gq: Value | None, gr: Value | None):
+    """x = [a | c], q r = [q u | q v]: a is a square matrix with the factors q and u."""
+    m, n = x.shape[-2:]
+    ax = x.rank - 1
+    if gr is None:
+        gr = b.zeros_like(r)
+    right, u = take(b, x, ax, m, n), take(b, r, ax, 0, m)
+    gu, gv = take(b, gr, ax, 0, m), take(b, gr, ax, m, n)
+    turn = _mm(b, right, _t(b, gv))
+    gq = turn if gq is None else b.add(gq, turn)
+    return b.emit1("concat", _tall_qr_grad(b, q, u, gq, gu), _mm(b, q, gv), axis=ax)
+
+
+def _tall_qr_grad(b: Builder, q: Value, r: Value, gq: Value | None, gr: Value | None) -> Value:
     middle = None
     if gr is not None:
         middle = _mm(b, r, _t(b, gr))
@@ -276,7 +296,7 @@ def _qr_vjp(b: Builder, op: Op, gq: Value | None, gr: Value | None):
     strict = b.tril(middle, diagonal=-1)
     right = _mm(b, q, b.add(lower, _t(b, strict)))
     total = right if gq is None else b.add(gq, right)
-    return [_t(b, b.linalg_solve(r, _t(b, total)))]
+    return _t(b, b.linalg_solve(r, _t(b, total)))
 
 
 @composite("linalg_qr", vjp=_qr_vjp)
@@ -305,8 +325,10 @@ def _np_svd(x: np.ndarray, full: bool) -> tuple:
 def _svd_vjp(b: Builder, op: Op, gu: Value | None, gs: Value | None, gvh: Value | None):
     u, s, vh = op.results
     k = s.shape[-1]
-    if op.attrs["full_matrices"] and (gu is not None or gvh is not None):
-        raise NotImplementedError("the derivative of 'svd' with full_matrices is not implemented")
+    if op.attrs["full_matrices"]:  # the vectors beyond the first k are not determined
+        u, vh = take(b, u, u.rank - 1, 0, k), take(b, vh, vh.rank - 2, 0, k)
+        gu = None if gu is None else take(b, gu, gu.rank - 1, 0, k)
+        gvh = None if gvh is None else take(b, gvh, gvh.rank - 2, 0, k)
     on = _eye(b, unsqueeze(b, s, s.rank), k)
     row, column = unsqueeze(b, s, s.rank - 1), unsqueeze(b, s, s.rank)
     gap = where(b, on, 1.0, b.sub(b.mul(row, row), b.mul(column, column)))
@@ -349,7 +371,9 @@ def pinv(b, x, *, atol=0.0, rtol=None, hermitian=False):
     if hermitian:
         w, v = b.eigh(x)
         size = b.abs(w)
-        keep = b.gt(size, b.maximum(b.mul(b.reduce(size, "max", (size.rank - 1,), True), rtol), atol))
+        keep = b.gt(
+            size, b.maximum(b.mul(b.reduce(size, "max", (size.rank - 1,), True), rtol), atol)
+        )
         inverse = masked(b, keep, b.reciprocal(where(b, keep, w, 1.0)))
         return _mm(b, b.mul(v, unsqueeze(b, inverse, inverse.rank - 1)), _t(b, v))
     u, s, vh = b.svd(x)
@@ -382,7 +406,9 @@ def matrix_rank(b, x, *, atol=0.0, rtol=None, hermitian=False):
 def matrix_norm(b, x, *, ord="fro", dim=(-2, -1), keepdim=False):
     """The norms of matrices in two dimensions."""
     if x.rank < 2:
-        raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
+        raise RuntimeError(
+            "linalg.matrix_norm: The input tensor A must have at least 2 dimensions."
+        )
     first, second = (d % x.rank for d in dim)
     if first == second:
         raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
@@ -391,12 +417,22 @@ def matrix_norm(b, x, *, ord="fro", dim=(-2, -1), keepdim=False):
     if ord in (1, -1, float("inf"), float("-inf")):
         over, then = (first, second) if abs(ord) == 1 else (second, first)
         total = b.reduce(b.abs(x), "sum", (over,), True)
-        y = b.amax(total, dim=then, keepdim=True) if ord > 0 else b.amin(total, dim=then, keepdim=True)
+        y = (
+            b.amax(total, dim=then, keepdim=True)
+            if ord > 0
+            else b.amin(total, dim=then, keepdim=True)
+        )
     elif ord in ("nuc", 2, -2):
         lead = [i for i in range(x.rank) if i not in (first, second)]
         s = b.svd(b.permute(x, [*lead, first, second]))[1]
         ax = s.rank - 1
-        y = b.sum(s, dim=ax) if ord == "nuc" else b.amax(s, dim=ax) if ord == 2 else b.amin(s, dim=ax)
+        y = (
+            b.sum(s, dim=ax)
+            if ord == "nuc"
+            else b.amax(s, dim=ax)
+            if ord == 2
+            else b.amin(s, dim=ax)
+        )
         y = b.reshape(y, [1 if i in (first, second) else n for i, n in enumerate(x.shape)])
     else:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")

@@ -1,0 +1,5 @@
+"""PyTorch's ``torch.signal``."""
+
+from . import windows
+
+__all__ = ["windows"]

@@ -1,0 +1,20 @@
+"""PyTorch's ``torch.signal.windows``: window functions."""
+
+from tracec.ops.windows import (
+    bartlett,
+    blackman,
+    cosine,
+    exponential,
+    gaussian,
+    general_cosine,
+    general_hamming,
+    hamming,
+    hann,
+    kaiser,
+    nuttall,
+)
+
+__all__ = [
+    "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming",
+    "hamming", "hann", "kaiser", "nuttall",
+]  # fmt: skip
