@@ -8,7 +8,7 @@ from dataclasses import replace
 from tracec_ir.dims import Dim, symbols
 
 from ..kernel.core import Kernel, Load, Loop, Store
-from ..program import KernelStep, Program
+from ..program import HostStep, KernelStep, Program, Ref, Step
 
 
 def apply_donations(program: Program, wanted: dict[int, int]) -> None:
@@ -44,6 +44,51 @@ def _refusal(program: Program, i: int, j: int) -> str:
             return "the kernel that writes it reads other elements of the old value"
         set_alias(step.kernel, names[target], names[source])
     return ""
+
+
+def reuse_dying(program: Program) -> None:
+    """Lets a temporary take over the memory of one that the same kernel reads for the last time."""
+    last: dict[int, int] = {}
+    first: dict[int, int] = {}
+    for n, step in enumerate(program.steps):
+        for i in step.reads | step.writes:
+            last[i] = n
+            first.setdefault(i, n)
+    renamed: dict[int, int] = {}
+    for n, step in enumerate(program.steps):
+        rename(step, renamed)
+        if not isinstance(step, KernelStep):
+            continue
+        names = {a: buf.name for a, buf in zip(step.args, step.kernel.bufs, strict=True)}
+        free = [i for i in step.reads - step.writes if program.buffers[i].role == "temp" and last[i] == n]
+        for o in sorted(step.writes - step.reads):
+            if program.buffers[o].role != "temp" or first[o] != n:
+                continue
+            for i in sorted(free):
+                a, b = program.buffers[i], program.buffers[o]
+                if a.dtype is b.dtype and a.count == b.count and element_by_element(
+                    step.kernel, names[i], names[o]
+                ):
+                    set_alias(step.kernel, names[o], names[i])
+                    renamed[o] = i
+                    last[i] = last[o]
+                    free.remove(i)
+                    step.args = tuple(i if a == o else a for a in step.args)
+                    break
+
+
+def rename(step: Step, names: dict[int, int]) -> None:
+    """Replaces buffer ids in a step."""
+    if isinstance(step, KernelStep):
+        step.args = tuple(names.get(a, a) for a in step.args)
+    elif isinstance(step, HostStep):
+        step.args = tuple(names.get(a, a) for a in step.args)
+        step.outs = tuple(names.get(a, a) for a in step.outs)
+    else:
+        step.words = tuple(
+            Ref(names.get(w.buffer, w.buffer), w.offset) if isinstance(w, Ref) else w for w in step.words
+        )
+        step.outs = tuple(names.get(a, a) for a in step.outs)
 
 
 def set_alias(kernel: Kernel, name: str, source: str) -> None:

@@ -70,6 +70,8 @@ class _Fuser:
         for node in self.nodes.all:
             sources = self._sources(node)
             group = None if node.kind in ("opaque", "own") else self._choose(node, sources)
+            if node.reason and node.kind == "map":
+                self._note(node, f"is computed as a whole: {node.reason}")
             if group is None:
                 group = self._open(node)
             self._join(group, node, sources)

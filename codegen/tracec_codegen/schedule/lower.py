@@ -120,19 +120,22 @@ class KernelMaker:
         self, frames: list[Frame], innermost: str, block: int, parallel: bool, unroll: int = 0
     ) -> None:
         """Puts a nest into the kernel, its outermost loop parallel if there is work enough."""
+        lane = len(frames) - 1
+        kind = loops.kind_for(frames[lane].extent, innermost)
+        if kind != innermost and lane and cost.known(frames[lane - 1].extent) >= 8:
+            lane, kind = lane - 1, innermost  # the short axis is then done in each lane
         kinds = ["serial"] * len(frames)
-        kinds[-1] = loops.kind_for(frames[-1].extent, innermost)
+        kinds[lane] = kind
         if parallel:
-            at = _parallel_frame(frames, innermost, block)
-            if at == len(frames) - 1 and innermost != "serial":
+            at = _parallel_frame(frames, lane if kind == "vector" else -1, block)
+            if at == lane and kind == "vector":
                 var = self.body.fresh("_i")
                 self.body.level[var] = 0
                 blocks = loops.split(frames, at, block, var)
                 frames, kinds = [blocks, *frames], ["parallel", *kinds]
             else:
                 frames = [frames[at], *frames[:at], *frames[at + 1 :]]
-                kinds = [kinds[at], *kinds[:at], *kinds[at + 1 :]]
-                kinds[0] = "parallel"
+                kinds = ["parallel", *kinds[:at], *kinds[at + 1 :]]
         self.body.place(loops.nest(frames, kinds, unroll))
 
     # -- groups -------------------------------------------------------------------------------
@@ -411,11 +414,12 @@ def _zero(dtype: dtypes.DType):
     return 0.0 if dtype.kind == "f" else 0
 
 
-def _parallel_frame(frames: list[Frame], innermost: str, block: int) -> int:
-    """Which loop of a nest is done in parallel."""
-    extents = [cost.known(f.extent) for f in frames]
-    blocks = -(-extents[-1] // block) if innermost == "vector" else 0
-    choices = [*extents[:-1], blocks] if innermost == "vector" else extents
+def _parallel_frame(frames: list[Frame], lane: int, block: int) -> int:
+    """Which loop of a nest is done in parallel: the first with enough iterations, where those of
+    the vector loop `lane` are blocks."""
+    choices = [cost.known(f.extent) for f in frames]
+    if lane >= 0:
+        choices[lane] = -(-choices[lane] // block)
     for i, n in enumerate(choices):
         if n >= _MIN_PARALLEL:
             return i

@@ -11,7 +11,7 @@ from tracec_ir.types import TensorType
 from ..program import Program
 from ..target import Target
 from . import cost
-from .donate import apply_donations
+from .donate import apply_donations, reuse_dying
 from .fuse import Group, fuse
 from .lower import KernelMaker, Storage, copy_step, group_cost
 from .nodes import Node, Nodes
@@ -20,6 +20,7 @@ from .own import lower_own
 
 _TOGETHER = 30_000.0  # nanoseconds of small groups that are put into one kernel
 _NESTS = 24
+_SYMBOLIC = 4.0  # a size that may be anything is taken to be this much larger than it was
 
 
 def schedule(func: Func, target: Target, donate: Mapping[int, int] | None = None) -> Program:
@@ -43,9 +44,10 @@ class _Scheduler:
         maker: KernelMaker | None = None
         count = 0
         for group in groups:
-            small = not group.opaque and group_cost(group) < cost.PARALLEL and not group.split
+            work = group_cost(group) * (_SYMBOLIC if _is_symbolic(group) else 1.0)
+            small = not group.opaque and work < cost.PARALLEL and not group.split
             if maker is not None and (
-                not small or count >= _NESTS or maker.cost + group_cost(group) > _TOGETHER
+                not small or count >= _NESTS or maker.cost + work > _TOGETHER
             ):
                 self._finish(maker)
                 maker, count = None, 0
@@ -70,6 +72,7 @@ class _Scheduler:
         for first, others in self.storage.copies:
             self.program.steps.append(copy_step(self.program, first, others))
         apply_donations(self.program, self.donate)
+        reuse_dying(self.program)
         return self.program
 
     # -- buffers ------------------------------------------------------------------------------
@@ -153,6 +156,10 @@ class _Scheduler:
 
         for maker in lower_split(self.storage, group, needed, self.lanes):
             self._finish(maker)
+
+
+def _is_symbolic(group: Group) -> bool:
+    return not all(isinstance(s, int) for s in group.space)
 
 
 def _plain_symbol(size) -> str:
