@@ -8,7 +8,7 @@ from typing import Any
 from tracec_ir.dims import symbols
 from tracec_ir.dtypes import DType
 
-from ..kernel.core import ArgCarry, IndexValue, Load, Loop, Scalar, Store
+from ..kernel.core import ArgCarry, Carry, IndexValue, Load, Loop, Scalar, Store
 from .vmath import BINARY, UNARY
 
 
@@ -32,6 +32,24 @@ def body_weight(body: list) -> int:
         elif isinstance(s, (Load, Store)):
             total += 1
     return total
+
+
+def used_names(body: list) -> set[str]:
+    """Every name that statements read, in index expressions too."""
+    out: set[str] = set()
+    for s in body:
+        for field in ("value", "mask", "ok"):
+            name = getattr(s, field, "")
+            if isinstance(name, str):
+                out.add(name)
+        for field in ("index", "position", "extent"):
+            out |= {x.name for x in symbols(getattr(s, field, 0))}
+        if isinstance(s, Scalar):
+            out |= set(s.args)
+        elif isinstance(s, Loop):
+            out |= {c.init for c in s.carries if isinstance(c, Carry) and isinstance(c.init, str)}
+            out |= used_names(s.body)
+    return out
 
 
 def _dependent(loop: Loop) -> list[tuple[Any, DType]]:

@@ -15,7 +15,7 @@ from tracec_ir.dtypes import f32, f64, i64
 
 from ..kernel.core import ArgCarry, ArgUpdate, Carry, Loop, Update
 from .accumulate import Accumulator, ArgExtreme, Parts, make
-from .analysis import body_weight, lane_bits, narrow_memory, nested_kinds
+from .analysis import body_weight, lane_bits, narrow_memory, nested_kinds, used_names
 from .index import IndexEmitter, is_positive
 from .memory import combine, identity
 from .scalar import convert
@@ -24,6 +24,8 @@ from .state import Lanes, State, register_type
 from .stream import StreamEmitter
 from .text import Value, constant, vector_type
 
+_WIDE_WEIGHT = 60  # heavier bodies would need more registers than there are
+_MOST_VECTORS = 4
 _BLOCK_TURNS = 32  # turns of the unrolled loop between two merges into the total
 
 
@@ -65,13 +67,33 @@ class LoopEmitter:
             if isinstance(loop.extent, int):
                 while lanes > 1 and lanes // 2 >= loop.extent:
                     lanes //= 2
+            lanes *= self._vectors(loop, lanes)
             if lanes > 1:
                 self._lane_loop(loop, low, high, lanes, bits)
                 return
-        if loop.kind == "reduce":
+        if loop.kind == "reduce" or self._only_sums_up(loop):
             self._reduce(loop, high)
         else:
             self._serial(loop, low, high)
+
+    def _vectors(self, loop: Loop, lanes: int) -> int:
+        """Machine vectors per value in a lane loop around other loops: several use whole cache
+        lines of each row, and give independent chains of additions."""
+        if not nested_kinds(loop.body) or body_weight(loop.body) > _WIDE_WEIGHT:
+            return 1
+        vectors = min(loop.unroll or _MOST_VECTORS, _MOST_VECTORS)
+        while vectors > 1 and isinstance(loop.extent, int) and vectors * lanes > loop.extent:
+            vectors //= 2
+        return vectors
+
+    @staticmethod
+    def _only_sums_up(loop: Loop) -> bool:
+        """Whether a serial loop has carries that its body never reads: then it is a reduction."""
+        if not loop.carries or loop.kind != "serial":
+            return False
+        names = used_names(loop.body)
+        return not any(c.name in names or getattr(c, "index_name", "") in names
+                       or c.combine == "last" for c in loop.carries)
 
     def _runs_across_lanes(self, loop: Loop) -> bool:
         if self.s.lanes is not None:
@@ -202,15 +224,18 @@ class LoopEmitter:
     def _reduce(self, loop: Loop, high: Value) -> None:
         """A reduction whose turns are scalar, or run across the lanes of a loop around it."""
         lanes = self.s.lanes
-        bits = self.s.target.vector_bits // lanes.count if lanes else 32
+        bits = max(8, self.s.target.vector_bits // lanes.count) if lanes else 32
         accumulators = self._accumulators(loop, bits)
         nested = bool(nested_kinds(loop.body))
-        unroll = 1 if nested else self._unroll(loop, 1)
+        wide = lanes is not None and lanes.count > self.s.target.lanes(32)
+        unroll = 1 if nested or wide else self._unroll(loop, 1)
         totals = self._blocks(loop, accumulators, constant("i64", 0), high, 1, unroll, None,
                               at_once=nested)
         self._finish(loop, accumulators, totals, across=False)
 
     def _unroll(self, loop: Loop, lanes: int) -> int:
+        if nested_kinds(loop.body):
+            return 1
         if loop.unroll:
             unroll = loop.unroll
         else:
