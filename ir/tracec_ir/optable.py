@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from threading import RLock
 from typing import Any
 
 from .types import Type
 
 _TABLE: dict[str, OpDef] = {}
 _FAMILIES = ("prims", "composites")
+_loading = RLock()
 _loaded = False
 
 
@@ -148,10 +150,11 @@ def _add(d: OpDef) -> OpDef:
 def load() -> None:
     """Imports every definition (on first use, never at import)."""
     global _loaded
-    if not _loaded:
-        _loaded = True
-        for family in _FAMILIES:
-            import_module(f"{__package__}.{family}")
+    with _loading:  # a second thread must wait until the table is whole
+        if not _loaded:
+            _loaded = True
+            for family in _FAMILIES:
+                import_module(f"{__package__}.{family}")
 
 
 def lookup(name: str) -> OpDef:
