@@ -65,7 +65,8 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     step = 1
     for size in reversed(shape):
         strides.append(step)
-        step *= size if size > 1 else 1
+        # a symbolic size counts as more than 1: the stride of a dimension of size 1 says nothing
+        step *= size if size.__class__ is not int or size > 1 else 1
     return tuple(reversed(strides))
 
 

@@ -5,6 +5,8 @@ Where PyTorch would copy (`reshape` of a layout that cannot be viewed, `contiguo
 
 from __future__ import annotations
 
+from tracec_ir.dims import Poly, same
+
 from .record import apply
 from .spec import row_major, spec
 from .tensor import Tensor, view_of, wrap_dim
@@ -27,6 +29,8 @@ def sizes(args: tuple, what: str = "shape") -> tuple[int, ...]:
             out.append(a)
         elif hasattr(a, "__index__"):
             out.append(a.__index__())
+        elif isinstance(a, Poly):
+            out.append(a)
         else:
             raise TypeError(f"{what} must be a tuple of ints, but found element of type {type(a).__name__}")
     return tuple(out)
@@ -50,9 +54,9 @@ def infer_shape(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
                 f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
                 "dimension size -1 can be any value and is ambiguous"
             )
-        if numel % known == 0:
+        if same(numel % known, 0):
             return shape[:hole] + (numel // known,) + shape[hole + 1 :]
-    if hole >= 0 or known != numel:
+    if hole >= 0 or not same(known, numel):
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
     return shape
 

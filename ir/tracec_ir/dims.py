@@ -360,13 +360,20 @@ _active: list[Guards] = []
 
 @contextmanager
 def guards():
-    """Collects the relations that are decided by hint inside the block."""
+    """Collects the relations that are decided by hint inside the block.
+
+    If the block raises, whoever collects outside gets them too: they led to the error.
+    """
     collected = Guards()
     _active.append(collected)
+    done = False
     try:
         yield collected
+        done = True
     finally:
         _active.pop()
+        if not done:
+            rely(collected)
 
 
 def rely(relations: Guards) -> None:

@@ -80,6 +80,21 @@ class Model:
         sizes = bind_sizes(self.archive.entry, values + self._weights)
         return self._variant(sizes).run(values, sizes)
 
+    def accepts(self, *args: Any) -> bool:
+        """Whether the model works for inputs of these types and sizes."""
+        try:
+            values = self._arguments(args, {})
+            sizes = bind_sizes(self.archive.entry, values + self._weights)
+            return self._variant(sizes).guards.hold(sizes)
+        except (TypeError, ValueError):
+            return False
+
+    def rebind(self, weights: Sequence[np.ndarray]) -> None:
+        """Gives the model other weights of the same types, in the order of its signature."""
+        self._weights[:] = weights
+        for variant in (self._general, *self._small.values()):
+            variant.rebind()
+
     def _variant(self, sizes: Mapping[str, int]) -> Variant:
         """The function for these sizes: symbols mean at least 2, so 0 and 1 need types of their
         own."""
@@ -180,6 +195,11 @@ class Variant:
                 )
         return self._engine(sizes).run(values, sizes)
 
+    def rebind(self) -> None:
+        """The list of weights holds other arrays now."""
+        if self._native is not None:
+            self._native.bind(self.weights)
+
     def _engine(self, sizes: Mapping[str, int]) -> Engine:
         if self._native is None and self.tier.compile_now(sizes):
             try:
@@ -266,8 +286,12 @@ class Native:
                 raise NotImplementedError("a result that is a Python number, in compiled code")
             self._results.append(r.type)
         self._plan = compile_plan(func, list(range(len(func.results))), {})
-        self._weights = [from_array(np.ascontiguousarray(w)) for w in weights]
+        self.bind(weights)
         self._lock = threading.Lock()  # a plan has one table of addresses
+
+    def bind(self, weights: list[np.ndarray]) -> None:
+        """Takes the weights' memory."""
+        self._weights = [from_array(np.ascontiguousarray(w)) for w in weights]
 
     def run(self, values: list[Any], sizes: Mapping[str, int]) -> list[Any]:
         counters.executed += 1

@@ -1,0 +1,242 @@
+"""What `script` gives: callables with their IR, which save themselves as archives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tracec_ir.core import Module as IRModule
+from tracec_ir.types import ScalarType
+
+from .. import record
+from ..tensor import Tensor
+from .build import Built, build, fill_slots, parameters_of
+from .errors import ScriptError
+from .inputs import Wanted, fix_small, of_annotation, of_example, sizes_of
+from .running import execute, fits
+from .values import Pending
+
+
+class _Scripted:
+    """What scripted functions and modules share: specialisations by the kinds of their arguments."""
+
+    original: Any
+
+    def _setup(self, original: Any, callee: Any, name: str, owner: Any, examples: Any) -> None:
+        put = self.__dict__.__setitem__
+        put("original", original)
+        put("_callee", callee)
+        put("_name", name)
+        put("_owner", owner)
+        put("_built", {})
+        put("_latest", None)
+        put("_examples", examples)
+
+    # -- building ----------------------------------------------------------------------------------
+    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by parameter, defaults included."""
+        import inspect
+
+        bound = inspect.signature(self._callee).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    def _for(self, kinds: dict[str, Any], arguments: Mapping[str, Any] | None = None) -> Built:
+        """The IR for arguments of these kinds; with `arguments` it also fits their sizes."""
+        key = (tuple((k, _key(v)) for k, v in kinds.items()), self._state())
+        candidates = self._built.setdefault(key, [])
+        for found in candidates:
+            if arguments is None or fits(found, arguments):
+                break
+        else:
+            found = self._build(kinds, arguments)
+            candidates.append(found)
+        self.__dict__["_latest"] = (key[1], found)
+        return found
+
+    def _build(self, kinds: dict[str, Any], arguments: Mapping[str, Any] | None) -> Built:
+        if arguments is None:
+            return build(self._callee, kinds, self._name, self._owner)
+        # as general as possible: first all sizes are symbols, then those of 0 and 1 are fixed, the
+        # batch's last, and at last the sizes at hand take part in finding the relations
+        failure: Exception | None = None
+        for fixed, exact in ((None, False), (1, False), (0, False), (0, True)):
+            given = {k: fix_small(v, arguments[k], fixed) for k, v in kinds.items()}
+            hints = sizes_of(kinds, arguments) if exact else {}
+            try:
+                built = build(self._callee, given, self._name, self._owner, hints)
+            except ScriptError:
+                raise
+            except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+                failure = error
+                continue
+            if fits(built, arguments):
+                return built
+        raise failure or ScriptError(f"{self._name} cannot be translated for these sizes")
+
+    def _state(self) -> Any:
+        """What the IR depends on beside the arguments: the modules' training flags."""
+        if self._owner is None:
+            return ()
+        return tuple(m.training for m in self._owner.modules())
+
+    def _default(self) -> Built:
+        """The IR to save: that of the latest call or the examples, else of what the code says."""
+        if self._examples is not None:
+            return self._of_examples(self._examples)
+        if self._latest is not None and self._latest[0] == self._state():
+            return self._latest[1]
+        kinds: dict[str, Any] = {}
+        for name, p in parameters_of(self._callee).items():
+            scalar = of_annotation(p.annotation)
+            if p.default is not p.empty and (scalar is None or p.default is None):
+                kinds[name] = p.default
+            else:
+                kinds[name] = scalar if scalar is not None else Pending(name)
+        latest = self._latest
+        try:
+            return self._for(kinds)
+        finally:
+            self.__dict__["_latest"] = latest
+
+    def _of_examples(self, examples: Sequence[Any]) -> Built:
+        arguments = self._bind(tuple(examples), {})
+        return self._for(self._kinds(arguments), arguments)
+
+    def _kinds(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _kind(name, value) for name, value in arguments.items()}
+
+    # -- running -----------------------------------------------------------------------------------
+    def _run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        arguments = self._bind(args, kwargs)
+        if self._needs_gradients(arguments):
+            return self._eager(args, kwargs)  # the same program, recorded with its gradients
+        built = self._for(self._kinds(arguments), arguments)
+        results = execute(built, arguments)
+        for name, index in built.updates:
+            with _no_grad():
+                record.assign(built.weights[name], results[index])
+        return fill_slots(built.structure, results)
+
+    def _needs_gradients(self, arguments: Mapping[str, Any]) -> bool:
+        if not record.current().grad:
+            return False
+        if self._owner is not None and any(p.requires_grad for p in self._owner.parameters()):
+            return True
+        from .values import tensors_in
+
+        return any(t.requires_grad for t in tensors_in(dict(arguments)))
+
+    def _eager(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return self.original(*args, **kwargs)
+
+    # -- looking and saving ------------------------------------------------------------------------
+    @property
+    def graph(self) -> str:
+        """The IR as text."""
+        return str(self._default().func)
+
+    @property
+    def code(self) -> str:
+        """The Python source that was scripted."""
+        import inspect
+        import textwrap
+
+        return textwrap.dedent(inspect.getsource(self._callee))
+
+    def save(self, path: str | os.PathLike[str], example_inputs: Sequence[Any] | None = None) -> None:
+        """Writes the model as one .tcm file, which `tracec_runtime.load` runs without the framework.
+
+        Sizes of inputs are dynamic. `example_inputs` say rank and dtype of inputs where neither an
+        earlier call nor the first layer does.
+        """
+        from tracec_runtime.archive import write
+
+        if example_inputs is not None:
+            built = self._of_examples(example_inputs)
+        else:
+            built = self._default()
+        if built.updates:
+            raise ScriptError(
+                f"the model changes its own state ('{built.updates[0][0]}') when it is called, which a "
+                "saved model cannot; call .eval() before saving it"
+            )
+        weights = {name: t.detach()._array() for name, t in built.weights.items()}
+        write(path, IRModule([built.func]), weights)
+
+
+def _kind(name: str, value: Any) -> Any:
+    """The kind of an argument: what a specialisation is made for."""
+    if isinstance(value, (tuple, list)) and any(isinstance(v, (Tensor, tuple, list)) for v in value):
+        return tuple(_kind(f"{name}_{i}", v) for i, v in enumerate(value))
+    return of_example(name, value)
+
+
+def _key(kind: Any) -> Any:
+    if isinstance(kind, (Wanted, ScalarType)):
+        return kind
+    if isinstance(kind, tuple):
+        return tuple(map(_key, kind))
+    if isinstance(kind, Pending):
+        return "pending"
+    try:
+        hash(kind)
+    except TypeError:
+        return ("object", id(kind))
+    return (type(kind), kind)
+
+
+def _no_grad() -> Any:
+    from ..autograd.mode import no_grad
+
+    return no_grad()
+
+
+class ScriptFunction(_Scripted):
+    """A scripted function."""
+
+    def __init__(self, fn: Any, example_inputs: Sequence[Any] | None = None):
+        self._setup(fn, fn, fn.__name__, None, example_inputs)
+        self.__dict__.update(__name__=fn.__name__, __doc__=fn.__doc__, __wrapped__=fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<ScriptFunction {self._name}>"
+
+
+class ScriptModule(_Scripted):
+    """A scripted module; parameters, buffers and submodules are those of the original."""
+
+    def __init__(self, module: Any, example_inputs: Sequence[Any] | None = None):
+        self._setup(module, module.forward, type(module).__name__, module, example_inputs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(args, kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as calling it."""
+        return self._run(args, kwargs)
+
+    def eval(self) -> ScriptModule:
+        """Switches the module to evaluation."""
+        self.original.eval()
+        return self
+
+    def train(self, mode: bool = True) -> ScriptModule:
+        """Switches the module to training, or with False to evaluation."""
+        self.original.train(mode)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.original, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.original, name, value)
+
+    def __repr__(self) -> str:
+        return f"ScriptModule({self.original!r})"
