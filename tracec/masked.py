@@ -104,7 +104,7 @@ def argmax(
 ) -> Tensor:
     """Where the largest element is that the mask keeps."""
     x = _converted(input, dtype)
-    return ops.argmax(_kept(x, mask, _limits(x.dtype)[0]), dim, keepdim)
+    return ops.argmax(_kept(x, mask, _limits(x.dtype)[0]), dim, keepdim).to(x.dtype)
 
 
 def argmin(
@@ -117,7 +117,7 @@ def argmin(
 ) -> Tensor:
     """Where the smallest element is that the mask keeps."""
     x = _converted(input, dtype)
-    return ops.argmin(_kept(x, mask, _limits(x.dtype)[1]), dim, keepdim)
+    return ops.argmin(_kept(x, mask, _limits(x.dtype)[1]), dim, keepdim).to(x.dtype)
 
 
 def mean(
@@ -144,12 +144,12 @@ def median(
 
 
 def logsumexp(
-    input: Tensor, dim: Any, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
+    input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
     """log(sum(exp(x))) of what the mask keeps."""
     x = _converted(input, dtype)
     return ops.logsumexp(
-        _kept(x.float() if x.dtype.kind in "biu" else x, mask, -_INF), dim, keepdim
+        _kept(x.float() if x.dtype.kind in "biu" else x, mask, -_INF), _over(x, dim), keepdim
     )
 
 

@@ -11,29 +11,35 @@ from .pointwise import pow as power
 
 
 def _pow(self: Tensor, other: Any) -> Any:
+    """`self ** other`."""
     other = _operand(other)
     return NotImplemented if other is NotImplemented else power(self, other)
 
 
 def _rpow(self: Tensor, other: Any) -> Any:
+    """`other ** self`."""
     other = _operand(other)
     return NotImplemented if other is NotImplemented else apply("pow", (other, self))
 
 
 def _ipow(self: Tensor, other: Any) -> Any:
+    """`self **= other`."""
     return self.pow_(other)
 
 
 def _invert(self: Tensor) -> Tensor:
+    """`~self`."""
     return unary("bitwise_not", self)
 
 
 def _rfloordiv(self: Tensor, other: Any) -> Any:
+    """`other // self`."""
     other = _operand(other)
     return NotImplemented if other is NotImplemented else apply("floor_divide", (other, self))
 
 
 def _reversed(self: Tensor) -> Tensor:
+    """`reversed(self)`: flipped along the first dimension."""
     return apply("flip", (self,), (("dims", (0,)),)) if self.dim() else self
 
 

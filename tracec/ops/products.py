@@ -206,10 +206,12 @@ def _chain(parts: list, i: int, j: int, split: dict) -> Tensor:
 
 
 def _matmul_operator(self: Tensor, other: Any) -> Any:
+    """`self @ other`."""
     return binary("matmul", self, other) if isinstance(other, Tensor) else NotImplemented
 
 
 def _rmatmul_operator(self: Tensor, other: Any) -> Any:
+    """`other @ self`."""
     return binary("matmul", other, self) if isinstance(other, Tensor) else NotImplemented
 
 

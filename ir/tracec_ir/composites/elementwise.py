@@ -366,7 +366,9 @@ def zeta(b, s, q):
         total = b.add(total, b.mul(factor, coefficient))
         rise = b.mul(b.add(s, 2.0 * j + 1), b.add(s, 2.0 * j + 2))
         factor = b.div(b.mul(factor, rise), b.mul(a, a))
-    return total
+    nan = b.logical_or(b.lt(s, 1), b.logical_and(b.lt(q, 0), b.ne(s, b.floor(s))))
+    pole = b.logical_or(b.eq(s, 1), b.logical_and(b.le(q, 0), b.eq(q, b.floor(q))))
+    return where(b, b.lt(s, 1), math.nan, where(b, pole, INF, where(b, nan, math.nan, total)))
 
 
 def _polygamma_vjp(b: Builder, op: Op, g: Value):

@@ -361,7 +361,26 @@ def svd(b, x, *, full_matrices=False):
     return _host(b, "svd", x, options=(full_matrices,))
 
 
-@composite()
+# Golub and Pereyra's formula: it holds for rank-deficient and for symmetric matrices too.
+def _pinv_vjp(b: Builder, op: Op, g: Value):
+    a, p = op.operands[0], op.results[0]
+    pt, gt = _t(b, p), _t(b, g)
+    if a.shape[-2] <= a.shape[-1]:
+        k = _mm(b, gt, p)
+        turned = _mm(b, k, pt)
+        parts = [turned, b.neg(_mm(b, a, p, turned)), _mm(b, pt, p, b.sub(gt, _mm(b, k, a)))]
+        out = b.neg(_t(b, _mm(b, p, k)))
+    else:
+        k = _mm(b, p, gt)
+        turned = _mm(b, pt, k)
+        parts = [_mm(b, b.sub(gt, _mm(b, a, k)), p, pt), turned, b.neg(_mm(b, turned, p, a))]
+        out = b.neg(_t(b, _mm(b, k, p)))
+    for part in parts:
+        out = b.add(out, part)
+    return [out]
+
+
+@composite(vjp=_pinv_vjp)
 def pinv(b, x, *, atol=0.0, rtol=None, hermitian=False):
     """The pseudo-inverse; singular values up to max(atol, rtol * the largest) count as zero."""
     _check_matrix(x, "linalg.pinv")

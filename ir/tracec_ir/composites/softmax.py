@@ -43,6 +43,8 @@ def _softmax_vjp(b: Builder, op: Op, g: Value):
 def softmax(b, x, *, dim, dtype=None):
     """exp(x) divided by its sum along `dim`."""
     z, ax = _row(b, x, dim, dtype)
+    if z.shape[ax] == 0:
+        return _finish(b, z, x, dtype)
     e = b.exp(b.sub(z, b.reduce(z, "max", (ax,), True)))
     return _finish(b, b.div(e, b.reduce(e, "sum", (ax,), True)), x, dtype)
 
@@ -59,6 +61,8 @@ def _log_softmax_vjp(b: Builder, op: Op, g: Value):
 def log_softmax(b, x, *, dim, dtype=None):
     """log(softmax(x)) along `dim` without overflow."""
     z, ax = _row(b, x, dim, dtype)
+    if z.shape[ax] == 0:
+        return _finish(b, z, x, dtype)
     d = b.sub(z, b.reduce(z, "max", (ax,), True))
     return _finish(b, b.sub(d, b.log(b.reduce(b.exp(d), "sum", (ax,), True))), x, dtype)
 
@@ -99,6 +103,9 @@ def logsumexp(b, x, *, dim, keepdim=False):
     """log(sum(exp(x))) along `dim` without overflow."""
     over = axes(x, dim)
     z = wide(b, x)
+    if any(x.shape[a] == 0 for a in over):
+        shape = [1 if i in over else s for i, s in enumerate(x.shape) if keepdim or i not in over]
+        return b.full(-INF, z.dtype if x.dtype.kind not in "fc" else x.dtype, shape)
     top = b.reduce(z, "max", over, True)
     top = where(b, b.eq(b.abs(top), INF), 0.0, top)
     total = b.log(b.reduce(b.exp(b.sub(z, top)), "sum", over, True))
