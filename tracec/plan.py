@@ -116,7 +116,10 @@ def make_plan(node: Node, live: tuple[int, ...], tr: Trace) -> Plan:
     plan.writes = any(n.kind in ("assign", "write", "assign_many") for n in lifted.path)
     func = lifted.b.func("trace", params, unique)
     plan.func = func
-    plan.executable = executable(func, position, _donations(lifted, node, live, codes, outputs))
+    copied = {~source for _, source in plan.aliases if source < 0}  # after the run: stay as they are
+    donations = _donations(lifted, node, live, codes, outputs)
+    donations = {i: j for i, j in donations.items() if i not in copied}
+    plan.executable = executable(func, position, donations)
     return plan
 
 
