@@ -242,7 +242,7 @@ def _fractional_max(n: int) -> Any:
             samples = tracec.rand(*batched.shape[:2], n, dtype=input.dtype)
         draws = samples.tolist()
         planes = []
-        for image, image_draws in zip(batched, draws, strict=True):
+        for image, image_draws in zip(batched, draws, strict=False):
             for plane, draw in zip(image, image_draws, strict=True):
                 # In two dimensions the first draw belongs to the last one.
                 order = draw[::-1] if n == 2 else draw
