@@ -189,7 +189,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 @face("torch")
 def block_diag(*tensors: Tensor) -> Tensor:
     """The matrices along the diagonal of one matrix."""
-    from .network import constant_pad_nd
+    from .spatial import constant_pad_nd
 
     parts = [_at_least(t, 2) for t in tensors]
     for i, t in enumerate(parts):

@@ -4,6 +4,7 @@ from . import (  # noqa: F401
     activation,
     attention,
     conv,
+    einsum,
     elementwise,
     embedding,
     index,

@@ -1,0 +1,218 @@
+"""Operations over spatial dimensions: convolutions, pooling, patches, pixel shuffles, padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..record import apply
+from ..tensor import Tensor
+from .arguments import several
+from .face import add as list_as
+from .face import face
+
+
+# -- convolutions -----------------------------------------------------------------------------------
+def _convolution(n: int):
+    name = f"conv{n}d"
+
+    def fn(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        attrs = (
+            ("stride", several(stride, n)),
+            ("padding", padding if padding.__class__ is str else several(padding, n)),
+            ("dilation", several(dilation, n)),
+            ("groups", groups),
+        )
+        return apply(name, (input, weight) if bias is None else (input, weight, bias), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"A convolution over {n} spatial dimensions."
+    list_as(fn, "torch functional", name)
+    return fn
+
+
+def _transposed_convolution(n: int):
+    name = f"conv_transpose{n}d"
+
+    def fn(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Tensor:
+        attrs = (
+            ("stride", several(stride, n)),
+            ("padding", several(padding, n)),
+            ("output_padding", several(output_padding, n)),
+            ("groups", groups),
+            ("dilation", several(dilation, n)),
+        )
+        return apply(name, (input, weight) if bias is None else (input, weight, bias), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"A transposed convolution over {n} spatial dimensions."
+    list_as(fn, "torch functional", name)
+    return fn
+
+
+conv1d, conv2d, conv3d = map(_convolution, (1, 2, 3))
+conv_transpose1d, conv_transpose2d, conv_transpose3d = map(_transposed_convolution, (1, 2, 3))
+
+
+@face("functional")
+def im2col(input: Tensor, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Tensor:
+    """The sliding patches of images as columns."""
+    attrs = tuple(
+        (k, several(v, 2))
+        for k, v in (
+            ("kernel_size", kernel_size),
+            ("dilation", dilation),
+            ("padding", padding),
+            ("stride", stride),
+        )
+    )
+    return apply("im2col", (input,), attrs)
+
+
+@face("functional")
+def col2im(
+    input: Tensor, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> Tensor:
+    """Images that sum up columns of patches."""
+    given_sizes = (
+        ("output_size", output_size),
+        ("kernel_size", kernel_size),
+        ("dilation", dilation),
+        ("padding", padding),
+        ("stride", stride),
+    )
+    return apply("col2im", (input,), tuple((k, several(v, 2)) for k, v in given_sizes))
+
+
+# -- pooling ----------------------------------------------------------------------------------------
+def _max_pool(n: int, with_indices: bool):
+    name = f"max_pool{n}d" + ("_with_indices" if with_indices else "")
+
+    def fn(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+    ) -> Any:
+        kernel = several(kernel_size, n)
+        attrs = (
+            ("kernel_size", kernel),
+            ("stride", kernel if stride is None or stride == [] else several(stride, n)),
+            ("padding", several(padding, n)),
+            ("dilation", several(dilation, n)),
+            ("ceil_mode", ceil_mode),
+        )
+        return apply(name, (input,), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"Maxima of windows over {n} spatial dimensions."
+    list_as(fn, "torch", name)
+    return fn
+
+
+def _avg_pool(n: int):
+    name = f"avg_pool{n}d"
+
+    def fn(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> Tensor:
+        kernel = several(kernel_size, n)
+        attrs = (
+            ("kernel_size", kernel),
+            (
+                "stride",
+                kernel if stride is None or stride == [] or stride == () else several(stride, n),
+            ),
+            ("padding", several(padding, n)),
+            ("ceil_mode", ceil_mode),
+            ("count_include_pad", count_include_pad),
+            ("divisor_override", divisor_override),
+        )
+        return apply(name, (input,), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"Means of windows over {n} spatial dimensions."
+    list_as(fn, "functional torch" if n == 1 else "functional", name)
+    return fn
+
+
+def _adaptive(name: str, n: int):
+    def fn(input: Tensor, output_size: Any) -> Any:
+        size = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * n
+        return apply(name, (input,), (("output_size", size if len(size) == n else size * n),))
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"Pooling of {n} spatial dimensions to a given size."
+    list_as(fn, "torch", name)
+    return fn
+
+
+max_pool1d, max_pool2d, max_pool3d = (_max_pool(n, False) for n in (1, 2, 3))
+max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = (
+    _max_pool(n, True) for n in (1, 2, 3)
+)
+avg_pool1d, avg_pool2d, avg_pool3d = map(_avg_pool, (1, 2, 3))
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (
+    _adaptive(f"adaptive_avg_pool{n}d", n) for n in (1, 2, 3)
+)
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = (
+    _adaptive(f"adaptive_max_pool{n}d", n) for n in (1, 2, 3)
+)
+
+
+# -- rearrangements ------------------------------------------------------------------------------
+@face("functional torch")
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """Groups of channels as blocks of pixels."""
+    return apply("pixel_shuffle", (input,), (("upscale_factor", upscale_factor),))
+
+
+@face("functional torch")
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """Blocks of pixels as groups of channels."""
+    return apply("pixel_unshuffle", (input,), (("downscale_factor", downscale_factor),))
+
+
+@face("functional torch", aliases=("native_channel_shuffle",))
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """The channels of the groups interleaved."""
+    return apply("channel_shuffle", (input,), (("groups", groups),))
+
+
+native_channel_shuffle = channel_shuffle
+
+
+@face("functional torch")
+def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
+    """input with a constant around it."""
+    return apply("constant_pad_nd", (input,), (("pad", tuple(pad)), ("value", value)))
+
+
+@face("functional")
+def pad_mode(input: Tensor, pad: Any, mode: str) -> Tensor:
+    """input continued beyond its borders: "reflect", "replicate" or "circular"."""
+    return apply("pad_mode", (input,), (("pad", tuple(pad)), ("mode", mode)))
