@@ -43,8 +43,8 @@ def canonical_text(kernel: Kernel) -> str:
     def rename(name: str) -> str:
         return names.setdefault(name, f"x{len(names)}")
 
-    for argument in (*kernel.bufs, *kernel.sizes):
-        rename(argument.name)
+    for name in [b.name for b in kernel.bufs] + [s.name for s in kernel.sizes]:
+        rename(name)
     return "\n".join(_Printer(rename).kernel(kernel, "kernel"))
 
 
