@@ -1,6 +1,7 @@
 """Lowerings of the pointwise primitives to LLVM instructions, for any lane count.
 
 Values come in register form (half types as float, bool as i1); all operands have equal lanes.
+Results of half types keep the precision of float until a cast or a store rounds them.
 Integer semantics are PyTorch's: wrap-around, shifts past the width give 0 (or the sign), division
 by zero gives 0 and never traps (a producer that wants an error emits a Check).
 """
