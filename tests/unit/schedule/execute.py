@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+
 from tracec_codegen.kernel import core
 from tracec_codegen.kernel.verify import verify
 from tracec_codegen.program import CallStep, HostStep, KernelStep, Program, Ref
@@ -13,8 +14,10 @@ from tracec_ir.dtypes import DType
 from tracec_ir.optable import lookup
 
 
-def run_program(program: Program, args: list) -> list[np.ndarray]:
-    """The outputs of a program on arrays (Python numbers for scalar inputs)."""
+def run_program(program: Program, args: list, launch=None) -> list[np.ndarray]:
+    """The outputs of a program on arrays (Python numbers for scalar inputs). `launch(kernel,
+    arrays, sizes)` runs a kernel in place of the executor below."""
+    launch = launch or (lambda *launched: KernelRun(*launched).run())
     env = {}
     for name, (i, axis) in program.sizes.items():
         env[name] = np.shape(args[i])[axis]
@@ -32,7 +35,7 @@ def run_program(program: Program, args: list) -> list[np.ndarray]:
             verify(step.kernel)
             names = [s.name for s in step.kernel.sizes]
             sizes = {n: dims.evaluate(d, env) for n, d in zip(names, step.sizes, strict=True)}
-            KernelRun(step.kernel, [memory[a] for a in step.args], sizes).run()
+            launch(step.kernel, [memory[a] for a in step.args], sizes)
         elif isinstance(step, CallStep):
             _call(step, memory, env)
         else:
@@ -75,8 +78,10 @@ def _call(step: CallStep, memory, env) -> None:
     size = memory[a.buffer].itemsize
 
     def view(ref, z, rows, columns, rs, cs):
-        flat = memory[ref.buffer][dims.evaluate(ref.offset, env):]
-        return np.lib.stride_tricks.as_strided(flat, (batch, rows, columns), (z * size, rs * size, cs * size))
+        flat = memory[ref.buffer][dims.evaluate(ref.offset, env) :]
+        return np.lib.stride_tricks.as_strided(
+            flat, (batch, rows, columns), (z * size, rs * size, cs * size)
+        )
 
     if not k:
         view(c, zc, m, n, ldc, 1)[...] = 0
@@ -208,10 +213,16 @@ def _convolve(step: CallStep, words: list, memory) -> None:
     x, w, y, n, groups, c, f, h, wd, kh, kw, oh, ow, sh, sw, top, left, dh, dw, *_ = words
     shapes = {x: (n, groups * c, h, wd), w: (groups * f, c, kh, kw), y: (n, groups * f, oh, ow)}
     arrays = {r: memory[r.buffer].reshape(s) for r, s in shapes.items()}
-    bottom, right = (oh - 1) * sh + dh * (kh - 1) + 1 - h - top, (ow - 1) * sw + dw * (kw - 1) + 1 - wd - left
+    bottom, right = (
+        (oh - 1) * sh + dh * (kh - 1) + 1 - h - top,
+        (ow - 1) * sw + dw * (kw - 1) + 1 - wd - left,
+    )
     attrs = {
-        "stride": (sh, sw), "padding": ((top, bottom), (left, right)), "dilation": (dh, dw), "groups": groups,
-    }  # fmt: skip
+        "stride": (sh, sw),
+        "padding": ((top, bottom), (left, right)),
+        "dilation": (dh, dw),
+        "groups": groups,
+    }
     if kind == "conv":
         arrays[y][...] = lookup(kind).numpy(arrays[x], arrays[w], **attrs)
     elif kind == "conv_input":
