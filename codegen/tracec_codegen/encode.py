@@ -34,7 +34,9 @@ def encode(value: Any) -> Any:
     if isinstance(value, dict):
         return {"d": [[encode(k), encode(v)] for k, v in value.items()]}
     if isinstance(value, Poly):
-        return {"p": [[coef, [_encode_unknown(u) for u in mono]] for mono, coef in value.terms.items()]}
+        return {
+            "p": [[coef, [_encode_unknown(u) for u in mono]] for mono, coef in value.terms.items()]
+        }
     if isinstance(value, DType):
         return {"e": value.code}
     if isinstance(value, TensorType):

@@ -66,7 +66,7 @@ def _place_static(program: Program, spans: dict[int, tuple[int, int]], offsets: 
     for i in sorted(spans, key=order):
         first, last = spans[i]
         need = _bytes(program, i)
-        taken = sorted((a, b) for a, b, f, l in placed if f <= last and first <= l)
+        taken = sorted((a, b) for a, b, f, z in placed if f <= last and first <= z)
         best, best_gap, at = None, None, 0
         for a, b in taken:
             gap = a - at

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, Union
+from typing import Any
 
 from tracec_ir import dims
 from tracec_ir.dims import Dim
@@ -146,7 +146,7 @@ def _reference(op: str, regions: tuple[str, ...]) -> Callable:
     return partial(fn, regions=[closures(parse_func(text)) for text in regions])
 
 
-Step = Union[KernelStep, CallStep, HostStep]
+Step = KernelStep | CallStep | HostStep
 
 
 @record
@@ -213,7 +213,9 @@ def format_program(program: Program, kernels: bool = False) -> str:
     lines = [f"program {program.name}"]
     for i, b in enumerate(program.buffers):
         shape = " x ".join(map(str, b.shape))
-        lines.append(f"  {buffer_name(program, i)}: {b.dtype.code}[{shape}]" + (" scalar" * b.scalar))
+        lines.append(
+            f"  {buffer_name(program, i)}: {b.dtype.code}[{shape}]" + (" scalar" * b.scalar)
+        )
     for step in program.steps:
         lines.append("  " + _step_text(program, step))
         if kernels and isinstance(step, KernelStep):

@@ -19,7 +19,9 @@ _MAX_BLOCKS = 256
 _MIN_BLOCKS = 16
 
 
-def lower_split(storage: Storage, group: Group, needed: set[Value], lanes: int) -> list[KernelMaker]:
+def lower_split(
+    storage: Storage, group: Group, needed: set[Value], lanes: int
+) -> list[KernelMaker]:
     """The two kernels of a split group."""
     first = KernelMaker(storage, lanes)
     first.parallel = True

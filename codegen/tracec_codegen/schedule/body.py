@@ -109,7 +109,9 @@ class Body:
         key = ("const", type(value).__name__, repr(value), dtype.code)
         return self._emit(key, 0, lambda n: Const(n, value, dtype))
 
-    def scalar(self, op: str, args: tuple[str, ...], dtype: DType, attrs: dict | None = None) -> str:
+    def scalar(
+        self, op: str, args: tuple[str, ...], dtype: DType, attrs: dict | None = None
+    ) -> str:
         """op(args)."""
         attrs = attrs or {}
         key = (op, args, dtype.code, tuple(attrs.items()))

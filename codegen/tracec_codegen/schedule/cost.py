@@ -49,7 +49,12 @@ def at_most(dim: Dim, default: int = 1024) -> int:
     """A bound of an extent such as min(256, n - 256*i), else what the hints tell."""
     if isinstance(dim, dims.Poly) and len(dim.terms) == 1:
         ((mono, coef),) = dim.terms.items()
-        if coef == 1 and len(mono) == 1 and isinstance(mono[0], dims.Atom) and mono[0].kind == "min":
+        if (
+            coef == 1
+            and len(mono) == 1
+            and isinstance(mono[0], dims.Atom)
+            and mono[0].kind == "min"
+        ):
             return min(at_most(mono[0].a, 1 << 62), at_most(mono[0].b, 1 << 62))
     return known(dim, default)
 
@@ -85,5 +90,7 @@ def _depth(op: Op) -> float:
     out = max(1, known(dims.product(op.results[0].shape)))
     if op.name.startswith("conv"):
         w = op.attrs.get("weight_shape") or op.operands[1].shape
-        return known(dims.product(w[1:])) * (max(into, out) / out if op.name == "conv_weight" else 1.0)
+        return known(dims.product(w[1:])) * (
+            max(into, out) / out if op.name == "conv_weight" else 1.0
+        )
     return into / out if op.name in ("reduce", "argreduce", "scan", "scatter") else 0.0

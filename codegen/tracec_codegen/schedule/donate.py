@@ -60,14 +60,20 @@ def reuse_dying(program: Program) -> None:
         if not isinstance(step, KernelStep):
             continue
         names = {a: buf.name for a, buf in zip(step.args, step.kernel.bufs, strict=True)}
-        free = [i for i in step.reads - step.writes if program.buffers[i].role == "temp" and last[i] == n]
+        free = [
+            i
+            for i in step.reads - step.writes
+            if program.buffers[i].role == "temp" and last[i] == n
+        ]
         for o in sorted(step.writes - step.reads):
             if program.buffers[o].role != "temp" or first[o] != n:
                 continue
             for i in sorted(free):
                 a, b = program.buffers[i], program.buffers[o]
-                if a.dtype is b.dtype and a.count == b.count and element_by_element(
-                    step.kernel, names[i], names[o]
+                if (
+                    a.dtype is b.dtype
+                    and a.count == b.count
+                    and element_by_element(step.kernel, names[i], names[o])
                 ):
                     set_alias(step.kernel, names[o], names[i])
                     renamed[o] = i
@@ -86,7 +92,8 @@ def rename(step: Step, names: dict[int, int]) -> None:
         step.outs = tuple(names.get(a, a) for a in step.outs)
     else:
         step.words = tuple(
-            Ref(names.get(w.buffer, w.buffer), w.offset) if isinstance(w, Ref) else w for w in step.words
+            Ref(names.get(w.buffer, w.buffer), w.offset) if isinstance(w, Ref) else w
+            for w in step.words
         )
         step.outs = tuple(names.get(a, a) for a in step.outs)
 

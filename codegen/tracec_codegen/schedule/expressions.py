@@ -1,4 +1,4 @@
-"""Scalar code of one element of a primitive's result: what makes an op fusible into its consumers."""
+"""Scalar code of one element of a result: what makes an op fusible into its consumers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,9 @@ def _slice(body: Body, op: Op, index: Index, mask: str) -> str:
 def _pad(body: Body, op: Op, index: Index, mask: str) -> str:
     x, fill = op.operands
     source, inside = [], ""
-    for i, low, gap, size in zip(index, op.attrs["low"], op.attrs["interior"], x.shape, strict=True):
+    for i, low, gap, size in zip(
+        index, op.attrs["low"], op.attrs["interior"], x.shape, strict=True
+    ):
         at = i - low
         inside = body.both(inside, body.at_least(at, 0))
         if gap:
@@ -201,7 +203,13 @@ def _reduce(body: Body, op: Op, index: Index, mask: str) -> str:
     (x,) = op.operands
     axes = [a % x.rank for a in op.attrs["axes"]]
     kind, dtype = op.attrs["kind"], op.result.dtype
-    wide = dtypes.f32 if x.dtype.code in ("f16", "bf16") else dtypes.b1 if kind in ("any", "all") else x.dtype
+    wide = (
+        dtypes.f32
+        if x.dtype.code in ("f16", "bf16")
+        else dtypes.b1
+        if kind in ("any", "all")
+        else x.dtype
+    )
     total = ""
     for place in product(*(range(x.shape[a]) for a in axes)):
         at = dict(zip(axes, place, strict=True))

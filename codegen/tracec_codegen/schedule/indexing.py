@@ -45,9 +45,7 @@ def reshape_index(
     return tuple(out)
 
 
-def aligned_groups(
-    a: Sequence[Dim], b: Sequence[Dim]
-) -> list[tuple[list[int], list[int]]]:
+def aligned_groups(a: Sequence[Dim], b: Sequence[Dim]) -> list[tuple[list[int], list[int]]]:
     """Runs of dimensions of `a` and of `b` with equal products, the shortest there are."""
     groups: list[tuple[list[int], list[int]]] = []
     i = j = 0

@@ -58,7 +58,8 @@ def substitute(stmts: Sequence, env: dict[str, Dim]) -> None:
 
 def merged(frames: list[Frame]) -> list[Frame]:
     """The same nest (outermost first) with neighbouring loops made one where every access allows:
-    a over A, b over B become one loop over A*B if all positions step by B times as much in a as in b."""
+    a over A and b over B become one loop over A*B if all positions step B times as far in a as
+    in b."""
     if not frames:
         return []
     out = [frames[-1]]
@@ -113,7 +114,9 @@ class Accumulator:
 
     __slots__ = ("names", "combine", "init", "dtype", "value", "position", "fresh")
 
-    def __init__(self, combine: str, init, dtype, value: str, fresh: Callable[[], str], position=None):
+    def __init__(
+        self, combine: str, init, dtype, value: str, fresh: Callable[[], str], position=None
+    ):
         self.combine, self.init, self.dtype = combine, init, dtype
         self.value, self.position, self.fresh = value, position, fresh
         self.names: tuple[str, ...] = ()  # of the finished carry

@@ -236,7 +236,7 @@ class Lowering:
 
     def one_pass(self, stage: int, kept_symbols: dict[int, Dim], rows: list[Dim]) -> None:
         """The loop over the reduced axes that computes what belongs to a stage."""
-        body, group = self.body, self.group
+        group = self.group
         nodes = [n for n in group.nodes if group.stage[n] == stage and n not in group.rows]
         if not nodes:
             return
@@ -271,13 +271,12 @@ class Lowering:
         self, frames: list[Frame], sums: list[tuple[Node, Accumulator]], rows: list[Dim]
     ) -> None:
         """Puts the loops of a pass into the nest and binds the results of its reductions."""
-        body = self.body
         self.place_loops(loops.merged(frames), [s for _, s in sums])
         for node, s in sums:
             self.bind(node, s, rows)
 
     def place_loops(self, frames: list[Frame], sums: list[Accumulator]) -> None:
-        """Closes a pass; long sums are added up in runs, which keeps their rounding errors small."""
+        """Closes a pass; long sums are added up in runs, which keeps rounding errors small."""
         last = frames[-1]
         columns = self.group.columns
         kind = "serial" if columns else loops.kind_for(last.extent, "reduce" if sums else "vector")
@@ -375,7 +374,8 @@ class Lowering:
                 i = self.destinations[v][0]
                 shape = tuple(v.shape)
                 self.body.kept[v] = (
-                    self.maker.buffer(i, "in"), lambda index, s=shape: indexing.flatten(index, s)
+                    self.maker.buffer(i, "in"),
+                    lambda index, s=shape: indexing.flatten(index, s),
                 )
 
 

@@ -29,7 +29,8 @@ SMALL_DOT = 4096  # multiplications up to which a dot is an ordinary reduction
 @dataclass(eq=False, slots=True)
 class Node:
     """`kind`: "map" (elements of one value), "reduce", "arg" or "dot" (loops over `shape`, of which
-    `axes` are reduced), "own" (an op with a nest of its own) or "opaque" (no loop nest at all). `space` is `shape` without sizes of 1."""
+    `axes` are reduced), "own" (an op with a nest of its own) or "opaque" (no loop nest at all).
+    `space` is `shape` without sizes of 1."""
 
     kind: str
     op: Op | None
@@ -282,7 +283,6 @@ class Nodes:
         element(body, node, full_index(node.shape, symbols))
         node.reads = list(reads)
         node.cost = body.total + 1.0
-
 
     def _probe_operands(self, node: Node) -> None:
         """Fills in `reads` of a node whose loops compute elements of its operands anyhow."""

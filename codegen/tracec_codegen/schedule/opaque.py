@@ -46,7 +46,14 @@ def host_step(storage: Storage, op: Op, reason: str) -> None:
     elements = sum(cost.known(v.type.numel) for v in op.results)
     program.steps.append(
         HostStep(
-            op.name, args, outs, dict(op.attrs), 3000.0 + 2.0 * elements, reason, (op.name,), regions
+            op.name,
+            args,
+            outs,
+            dict(op.attrs),
+            3000.0 + 2.0 * elements,
+            reason,
+            (op.name,),
+            regions,
         )
     )
 

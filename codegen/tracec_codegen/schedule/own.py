@@ -106,9 +106,11 @@ def _serial_nest(maker: KernelMaker, depth: int) -> None:
 
 def _injective(shape, strides) -> bool:
     """Whether a spec of known sizes addresses no element twice."""
-    axes = sorted((st, n) for n, st in zip(shape, strides, strict=True) if n != 1) if all(
-        isinstance(d, int) for d in (*shape, *strides)
-    ) else None
+    axes = (
+        sorted((st, n) for n, st in zip(shape, strides, strict=True) if n != 1)
+        if all(isinstance(d, int) for d in (*shape, *strides))
+        else None
+    )
     if axes is None:
         return False
     reach = 0

@@ -93,5 +93,3 @@ def _to_f64(body: Body, first: str, second: str) -> str:
     wide = body.scalar("mul", (high, body.const(2.0**26, d)), d)
     total = body.scalar("add", (wide, low), d)
     return body.scalar("mul", (total, body.const(2.0**-53, d)), d)
-
-

@@ -1,9 +1,10 @@
 """Layout: products are computed in the order of axes in which they are used.
 
 Before: `%1 = dot(%a, %b) : f32[2 x 3]; %2 = permute(%1) [perm=(1, 0)] : f32[3 x 2]`.
-After:  `%1 = permute(%b) [perm=(1, 0)]; %2 = permute(%a) [perm=(1, 0)]; %3 = dot(%1, %2) : f32[3 x 2]`,
-where the permutations cost nothing: a library product takes any strides. The gradient of a
-linear layer's weight is such a product, and is then stored in the order of the weight.
+After:  `%1 = permute(%b) [perm=(1, 0)]; %2 = permute(%a) [perm=(1, 0)];
+%3 = dot(%1, %2) : f32[3 x 2]`, where the permutations cost nothing: a library product takes any
+strides. The gradient of a linear layer's weight is such a product, and is then stored in the order
+of the weight.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ def layout(func: Func) -> Func:
         b.loc = op.loc
         operands = [env[v] for v in op.operands]
         dot = op.operands[0].op if op.name == "permute" else None
-        if dot is not None and dot.name == "dot" and uses[op.operands[0]] == 1 and _swaps(op.attrs["perm"]):
+        if (
+            dot is not None
+            and dot.name == "dot"
+            and uses[op.operands[0]] == 1
+            and _swaps(op.attrs["perm"])
+        ):
             x, y = (env[v] for v in dot.operands)
             perm = op.attrs["perm"]
             out = b.emit("dot", (b.permute(y, perm), b.permute(x, perm)))

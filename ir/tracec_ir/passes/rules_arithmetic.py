@@ -18,7 +18,10 @@ def _like(b: Builder, v: Value, value) -> Value:
 
 
 # -- constants ------------------------------------------------------------------------------------
-@rule(pointwise_ops(first="neg"), "%0 = const() [value=2.0, type=f32[]] : f32[]\n%1 = neg(%0) : f32[]\nreturn %1")
+@rule(
+    pointwise_ops(first="neg"),
+    "%0 = const() [value=2.0, type=f32[]] : f32[]\n%1 = neg(%0) : f32[]\nreturn %1",
+)
 def fold_constants(b, operands, attrs, name):
     """An op on 0-d constants is a constant."""
     if not operands or any(not made_by(v, "const") or v.type.shape for v in operands):
@@ -55,7 +58,12 @@ def splats_last(b, operands, attrs, name):
 
 
 # -- identities -----------------------------------------------------------------------------------
-@rule("add", "%1 = const() [value=-0.0, type=f32[2 x 3]] : f32[2 x 3]\n%2 = add(%x, %1) : f32[2 x 3]\nreturn %2")
+@rule(
+    "add",
+    "%1 = const() [value=-0.0, type=f32[2 x 3]] : f32[2 x 3]\n"
+    "%2 = add(%x, %1) : f32[2 x 3]\n"
+    "return %2",
+)
 def add_zero(b, operands, attrs):
     """x + -0.0 is x for every float (-0.0 + 0.0 is 0.0, so 0.0 will not do); x + 0 for integers."""
     zero = -0.0 if operands[0].dtype.kind == "f" else 0
@@ -65,14 +73,24 @@ def add_zero(b, operands, attrs):
     return None
 
 
-@rule("sub", "%1 = const() [value=0.0, type=f32[2 x 3]] : f32[2 x 3]\n%2 = sub(%x, %1) : f32[2 x 3]\nreturn %2")
+@rule(
+    "sub",
+    "%1 = const() [value=0.0, type=f32[2 x 3]] : f32[2 x 3]\n"
+    "%2 = sub(%x, %1) : f32[2 x 3]\n"
+    "return %2",
+)
 def subtract_zero(b, operands, attrs):
     """x - 0.0 is x, -0.0 included."""
     x, y = operands
     return x if is_number(y, 0.0 if x.dtype.kind == "f" else 0) else None
 
 
-@rule("mul", "%1 = const() [value=1.0, type=f32[2 x 3]] : f32[2 x 3]\n%2 = mul(%x, %1) : f32[2 x 3]\nreturn %2")
+@rule(
+    "mul",
+    "%1 = const() [value=1.0, type=f32[2 x 3]] : f32[2 x 3]\n"
+    "%2 = mul(%x, %1) : f32[2 x 3]\n"
+    "return %2",
+)
 def multiply_by_one(b, operands, attrs):
     """x * 1 is x."""
     for x, y in (operands, operands[::-1]):
@@ -81,7 +99,12 @@ def multiply_by_one(b, operands, attrs):
     return None
 
 
-@rule("mul", "%1 = const() [value=-1.0, type=f32[2 x 3]] : f32[2 x 3]\n%2 = mul(%x, %1) : f32[2 x 3]\nreturn %2")
+@rule(
+    "mul",
+    "%1 = const() [value=-1.0, type=f32[2 x 3]] : f32[2 x 3]\n"
+    "%2 = mul(%x, %1) : f32[2 x 3]\n"
+    "return %2",
+)
 def multiply_by_minus_one(b, operands, attrs):
     """x * -1 is -x."""
     for x, y in (operands, operands[::-1]):
@@ -90,7 +113,12 @@ def multiply_by_minus_one(b, operands, attrs):
     return None
 
 
-@rule("mul", "%1 = const() [value=0, type=i64[2 x 3]] : i64[2 x 3]\n%2 = mul(%i, %1) : i64[2 x 3]\nreturn %2")
+@rule(
+    "mul",
+    "%1 = const() [value=0, type=i64[2 x 3]] : i64[2 x 3]\n"
+    "%2 = mul(%i, %1) : i64[2 x 3]\n"
+    "return %2",
+)
 def multiply_integers_by_zero(b, operands, attrs):
     """x * 0 is 0 for integers (for floats it may be NaN or -0.0)."""
     for x, y in (operands, operands[::-1]):
@@ -99,14 +127,24 @@ def multiply_integers_by_zero(b, operands, attrs):
     return None
 
 
-@rule("div", "%1 = const() [value=1.0, type=f32[2 x 3]] : f32[2 x 3]\n%2 = div(%x, %1) : f32[2 x 3]\nreturn %2")
+@rule(
+    "div",
+    "%1 = const() [value=1.0, type=f32[2 x 3]] : f32[2 x 3]\n"
+    "%2 = div(%x, %1) : f32[2 x 3]\n"
+    "return %2",
+)
 def divide_by_one(b, operands, attrs):
     """x / 1 is x."""
     x, y = operands
     return x if is_number(y, 1) else None
 
 
-@rule("div", "%1 = const() [value=4.0, type=f32[2 x 3]] : f32[2 x 3]\n%2 = div(%x, %1) : f32[2 x 3]\nreturn %2")
+@rule(
+    "div",
+    "%1 = const() [value=4.0, type=f32[2 x 3]] : f32[2 x 3]\n"
+    "%2 = div(%x, %1) : f32[2 x 3]\n"
+    "return %2",
+)
 def divide_by_power_of_two(b, operands, attrs):
     """x / 2^n is x * 2^-n, exactly."""
     x, y = operands
@@ -144,7 +182,10 @@ def subtract_negative(b, operands, attrs):
 
 @rule(
     ("mul", "div"),
-    "%1 = neg(%x) : f32[2 x 3]\n%2 = neg(%y) : f32[2 x 3]\n%3 = mul(%1, %2) : f32[2 x 3]\nreturn %3",
+    "%1 = neg(%x) : f32[2 x 3]\n"
+    "%2 = neg(%y) : f32[2 x 3]\n"
+    "%3 = mul(%1, %2) : f32[2 x 3]\n"
+    "return %3",
 )
 def multiply_negatives(b, operands, attrs, name):
     """-x * -y is x * y, and so for the quotient."""
@@ -164,7 +205,12 @@ def absolute_of_negative(b, operands, attrs):
 
 
 # -- powers ---------------------------------------------------------------------------------------
-@rule("pow", "%1 = const() [value=2.0, type=f32[2 x 3]] : f32[2 x 3]\n%2 = pow(%x, %1) : f32[2 x 3]\nreturn %2")
+@rule(
+    "pow",
+    "%1 = const() [value=2.0, type=f32[2 x 3]] : f32[2 x 3]\n"
+    "%2 = pow(%x, %1) : f32[2 x 3]\n"
+    "return %2",
+)
 def constant_power(b, operands, attrs):
     """Small constant exponents are products, roots and quotients, as PyTorch computes them."""
     x, y = operands
@@ -191,7 +237,16 @@ def constant_power(b, operands, attrs):
 
 # -- extremes -------------------------------------------------------------------------------------
 @rule(
-    ("maximum", "minimum", "fmax", "fmin", "bitwise_and", "bitwise_or", "logical_and", "logical_or"),
+    (
+        "maximum",
+        "minimum",
+        "fmax",
+        "fmin",
+        "bitwise_and",
+        "bitwise_or",
+        "logical_and",
+        "logical_or",
+    ),
     "%1 = maximum(%x, %x) : f32[2 x 3]\nreturn %1",
 )
 def idempotent(b, operands, attrs, name):

@@ -8,7 +8,12 @@ from ..types import TensorType
 from .rule import made_by, number, rule
 
 
-@rule("select", "%1 = const() [value=true, type=b1[2 x 3]] : b1[2 x 3]\n%2 = select(%1, %x, %y) : f32[2 x 3]\nreturn %2")
+@rule(
+    "select",
+    "%1 = const() [value=true, type=b1[2 x 3]] : b1[2 x 3]\n"
+    "%2 = select(%1, %x, %y) : f32[2 x 3]\n"
+    "return %2",
+)
 def select_known(b, operands, attrs):
     """A constant condition chooses one side."""
     condition, x, y = operands
@@ -25,7 +30,10 @@ def select_same(b, operands, attrs):
 
 @rule(
     "select",
-    "%1 = lt(%x, %y) : b1[2 x 3]\n%2 = logical_not(%1) : b1[2 x 3]\n%3 = select(%2, %x, %y) : f32[2 x 3]\nreturn %3",
+    "%1 = lt(%x, %y) : b1[2 x 3]\n"
+    "%2 = logical_not(%1) : b1[2 x 3]\n"
+    "%3 = select(%2, %x, %y) : f32[2 x 3]\n"
+    "return %3",
 )
 def select_negated(b, operands, attrs):
     """A negated condition swaps the sides."""
@@ -37,7 +45,10 @@ def select_negated(b, operands, attrs):
 
 @rule(
     "logical_not",
-    "%1 = lt(%x, %y) : b1[2 x 3]\n%2 = logical_not(%1) : b1[2 x 3]\n%3 = logical_not(%2) : b1[2 x 3]\nreturn %3",
+    "%1 = lt(%x, %y) : b1[2 x 3]\n"
+    "%2 = logical_not(%1) : b1[2 x 3]\n"
+    "%3 = logical_not(%2) : b1[2 x 3]\n"
+    "return %3",
 )
 def not_twice(b, operands, attrs):
     """not not x is x, for booleans."""
@@ -68,7 +79,10 @@ def cast_to_same(b, operands, attrs):
     return x if isinstance(x.type, TensorType) and x.dtype is attrs["dtype"] else None
 
 
-@rule("cast", "%1 = cast(%x) [dtype=f64] : f64[2 x 3]\n%2 = cast(%1) [dtype=i32] : i32[2 x 3]\nreturn %2")
+@rule(
+    "cast",
+    "%1 = cast(%x) [dtype=f64] : f64[2 x 3]\n%2 = cast(%1) [dtype=i32] : i32[2 x 3]\nreturn %2",
+)
 def cast_through_wider(b, operands, attrs):
     """A cast by way of a type that holds every value of the first is one cast."""
     (x,) = operands

@@ -6,14 +6,19 @@ from .rule import made_by, rule, splat
 
 
 # -- identities -----------------------------------------------------------------------------------
-@rule(("reshape", "broadcast"), "%1 = reshape(%x) [shape=(2, 3)] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2")
+@rule(
+    ("reshape", "broadcast"),
+    "%1 = reshape(%x) [shape=(2, 3)] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2",
+)
 def same_shape(b, operands, attrs):
     """A reshape or broadcast to the shape that is there already."""
     (x,) = operands
     return x if tuple(x.shape) == tuple(attrs["shape"]) else None
 
 
-@rule("permute", "%1 = permute(%x) [perm=(0, 1)] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2")
+@rule(
+    "permute", "%1 = permute(%x) [perm=(0, 1)] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2"
+)
 def identity_permute(b, operands, attrs):
     """A permutation that moves nothing."""
     (x,) = operands
@@ -22,14 +27,18 @@ def identity_permute(b, operands, attrs):
 
 @rule(
     "slice",
-    "%1 = slice(%x) [starts=(0, 0), stops=(2, 3), steps=(1, 1)] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2",
+    "%1 = slice(%x) [starts=(0, 0), stops=(2, 3), steps=(1, 1)] : f32[2 x 3]\n"
+    "%2 = neg(%1) : f32[2 x 3]\n"
+    "return %2",
 )
 def whole_slice(b, operands, attrs):
     """A slice that takes everything."""
     (x,) = operands
     whole = all(
         a == 0 and z == n and step == 1
-        for a, z, step, n in zip(attrs["starts"], attrs["stops"], attrs["steps"], x.shape, strict=True)
+        for a, z, step, n in zip(
+            attrs["starts"], attrs["stops"], attrs["steps"], x.shape, strict=True
+        )
     )
     return x if whole else None
 
@@ -37,7 +46,9 @@ def whole_slice(b, operands, attrs):
 @rule(
     "pad",
     "%1 = const() [value=0.0, type=f32[]] : f32[]\n"
-    "%2 = pad(%x, %1) [low=(0, 0), high=(0, 0), interior=(0, 0)] : f32[2 x 3]\n%3 = neg(%2) : f32[2 x 3]\nreturn %3",
+    "%2 = pad(%x, %1) [low=(0, 0), high=(0, 0), interior=(0, 0)] : f32[2 x 3]\n"
+    "%3 = neg(%2) : f32[2 x 3]\n"
+    "return %3",
 )
 def empty_pad(b, operands, attrs):
     """A padding that adds nothing."""
@@ -56,14 +67,25 @@ def concat_parts(b, operands, attrs):
 
 
 # -- chains ---------------------------------------------------------------------------------------
-@rule("reshape", "%1 = reshape(%x) [shape=(6)] : f32[6]\n%2 = reshape(%1) [shape=(3, 2)] : f32[3 x 2]\nreturn %2")
+@rule(
+    "reshape",
+    "%1 = reshape(%x) [shape=(6)] : f32[6]\n"
+    "%2 = reshape(%1) [shape=(3, 2)] : f32[3 x 2]\n"
+    "return %2",
+)
 def reshape_twice(b, operands, attrs):
     """Of two reshapes the second counts."""
     (x,) = operands
     return b.reshape(x.op.operands[0], attrs["shape"]) if made_by(x, "reshape") else None
 
 
-@rule("permute", "%1 = permute(%x) [perm=(1, 0)] : f32[3 x 2]\n%2 = permute(%1) [perm=(1, 0)] : f32[2 x 3]\n%3 = neg(%2) : f32[2 x 3]\nreturn %3")
+@rule(
+    "permute",
+    "%1 = permute(%x) [perm=(1, 0)] : f32[3 x 2]\n"
+    "%2 = permute(%1) [perm=(1, 0)] : f32[2 x 3]\n"
+    "%3 = neg(%2) : f32[2 x 3]\n"
+    "return %3",
+)
 def permute_twice(b, operands, attrs):
     """Two permutations are one."""
     (x,) = operands
@@ -73,7 +95,12 @@ def permute_twice(b, operands, attrs):
     return b.permute(x.op.operands[0], tuple(first[p] for p in attrs["perm"]))
 
 
-@rule("permute", "%1 = reshape(%x) [shape=(2, 1, 3)] : f32[2 x 1 x 3]\n%2 = permute(%1) [perm=(1, 0, 2)] : f32[1 x 2 x 3]\nreturn %2")
+@rule(
+    "permute",
+    "%1 = reshape(%x) [shape=(2, 1, 3)] : f32[2 x 1 x 3]\n"
+    "%2 = permute(%1) [perm=(1, 0, 2)] : f32[1 x 2 x 3]\n"
+    "return %2",
+)
 def permute_of_ones(b, operands, attrs):
     """Moving axes of size 1 about is a reshape."""
     (x,) = operands
@@ -105,7 +132,9 @@ def slice_twice(b, operands, attrs):
         steps.append(step)
         last = start + (n - 1) * step
         stops.append(last + (1 if step > 0 else -1))
-    return b.emit1("slice", x.op.operands[0], starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
+    return b.emit1(
+        "slice", x.op.operands[0], starts=tuple(starts), stops=tuple(stops), steps=tuple(steps)
+    )
 
 
 def b_shape(attrs: dict) -> list:
@@ -120,7 +149,9 @@ def b_shape(attrs: dict) -> list:
 
 @rule(
     "broadcast",
-    "%1 = broadcast(%r) [shape=(2, 3)] : f32[2 x 3]\n%2 = broadcast(%1) [shape=(4, 2, 3)] : f32[4 x 2 x 3]\nreturn %2",
+    "%1 = broadcast(%r) [shape=(2, 3)] : f32[2 x 3]\n"
+    "%2 = broadcast(%1) [shape=(4, 2, 3)] : f32[4 x 2 x 3]\n"
+    "return %2",
 )
 def broadcast_twice(b, operands, attrs):
     """A broadcast of a broadcast is one."""
@@ -130,7 +161,9 @@ def broadcast_twice(b, operands, attrs):
 
 @rule(
     "broadcast",
-    "%1 = reshape(%r) [shape=(1, 3)] : f32[1 x 3]\n%2 = broadcast(%1) [shape=(2, 3)] : f32[2 x 3]\nreturn %2",
+    "%1 = reshape(%r) [shape=(1, 3)] : f32[1 x 3]\n"
+    "%2 = broadcast(%1) [shape=(2, 3)] : f32[2 x 3]\n"
+    "return %2",
 )
 def broadcast_adds_leading_ones(b, operands, attrs):
     """A broadcast adds leading axes by itself."""
@@ -147,7 +180,9 @@ def broadcast_adds_leading_ones(b, operands, attrs):
 # -- repeated single values -----------------------------------------------------------------------
 @rule(
     ("reshape", "permute", "slice"),
-    "%1 = broadcast(%k) [shape=(2, 3)] : f32[2 x 3]\n%2 = reshape(%1) [shape=(6)] : f32[6]\nreturn %2",
+    "%1 = broadcast(%k) [shape=(2, 3)] : f32[2 x 3]\n"
+    "%2 = reshape(%1) [shape=(6)] : f32[6]\n"
+    "return %2",
 )
 def move_splat(b, operands, attrs, name):
     """Moving the elements of a repeated 0-d value only changes the shape."""
@@ -187,7 +222,9 @@ def pad_with_itself(b, operands, attrs):
 @rule(
     "slice",
     "%1 = concat(%x, %y) [axis=0] : f32[4 x 3]\n"
-    "%2 = slice(%1) [starts=(2, 0), stops=(4, 3), steps=(1, 1)] : f32[2 x 3]\n%3 = neg(%2) : f32[2 x 3]\nreturn %3",
+    "%2 = slice(%1) [starts=(2, 0), stops=(4, 3), steps=(1, 1)] : f32[2 x 3]\n"
+    "%3 = neg(%2) : f32[2 x 3]\n"
+    "return %3",
 )
 def slice_of_concat(b, operands, attrs):
     """A slice inside one part of a concatenation is a slice of that part."""
@@ -207,5 +244,3 @@ def slice_of_concat(b, operands, attrs):
             return b.emit1("slice", part, starts=starts, stops=stops, steps=attrs["steps"])
         at = at + n
     return None
-
-

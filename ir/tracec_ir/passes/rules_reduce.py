@@ -6,7 +6,13 @@ from ..dims import product
 from .rule import is_number, made_by, rule, splat
 
 
-@rule("reduce", "%1 = reshape(%x) [shape=(2, 1, 3)] : f32[2 x 1 x 3]\n%2 = reduce(%1) [kind=sum, axes=(1)] : f32[2 x 3]\n%3 = neg(%2) : f32[2 x 3]\nreturn %3")
+@rule(
+    "reduce",
+    "%1 = reshape(%x) [shape=(2, 1, 3)] : f32[2 x 1 x 3]\n"
+    "%2 = reduce(%1) [kind=sum, axes=(1)] : f32[2 x 3]\n"
+    "%3 = neg(%2) : f32[2 x 3]\n"
+    "return %3",
+)
 def reduce_of_ones(b, operands, attrs):
     """Axes of size 1 need no reduction."""
     (x,) = operands
@@ -19,7 +25,12 @@ def reduce_of_ones(b, operands, attrs):
     return b.emit1("reduce", y, kind=attrs["kind"], axes=rest) if rest else y
 
 
-@rule("reduce", "%1 = broadcast(%k) [shape=(2, 3)] : f32[2 x 3]\n%2 = reduce(%1) [kind=sum, axes=(1)] : f32[2]\nreturn %2")
+@rule(
+    "reduce",
+    "%1 = broadcast(%k) [shape=(2, 3)] : f32[2 x 3]\n"
+    "%2 = reduce(%1) [kind=sum, axes=(1)] : f32[2]\n"
+    "return %2",
+)
 def reduce_repeated(b, operands, attrs):
     """n equal values add up to n times the value; their extreme is the value."""
     (x,) = operands
@@ -37,9 +48,14 @@ def reduce_repeated(b, operands, attrs):
     return b.broadcast_to(value, shape)
 
 
-@rule("reduce", "%1 = reduce(%x) [kind=max, axes=(1)] : f32[2]\n%2 = reduce(%1) [kind=max, axes=(0)] : f32[]\nreturn %2")
+@rule(
+    "reduce",
+    "%1 = reduce(%x) [kind=max, axes=(1)] : f32[2]\n"
+    "%2 = reduce(%1) [kind=max, axes=(0)] : f32[]\n"
+    "return %2",
+)
 def reduce_twice(b, operands, attrs):
-    """An extreme of extremes is one reduction (sums keep the order in which they were asked for)."""
+    """An extreme of extremes is one reduction (sums keep the order they were asked for in)."""
     (x,) = operands
     kind = attrs["kind"]
     if kind not in ("max", "min", "any", "all") or not made_by(x, "reduce"):
@@ -74,14 +90,20 @@ def scatter_one_per_row(b, operands, attrs):
     if not made_by(rows, "iota") or rows.shape[0] != n:
         return None
     checked = any(
-        op.name == "gather" and tuple(op.attrs["axes"]) == (0, 1) and op.operands[0].shape == base.shape
+        op.name == "gather"
+        and tuple(op.attrs["axes"]) == (0, 1)
+        and op.operands[0].shape == base.shape
         and op.operands[1] is rows and op.operands[2] is columns
         for op in b.ops
     )  # fmt: skip
     if not checked:
         return None
     negative = b.lt(columns, b.const(0, columns.dtype))
-    place = b.select(negative, b.add(columns, b.const(m, columns.dtype)), columns) if isinstance(m, int) else None
+    place = (
+        b.select(negative, b.add(columns, b.const(m, columns.dtype)), columns)
+        if isinstance(m, int)
+        else None
+    )
     if place is None:
         return None
     numbers = b.broadcast_to(b.emit1("iota", size=m, dtype=columns.dtype), (n, m))

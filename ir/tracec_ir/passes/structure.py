@@ -3,9 +3,9 @@
 Before: `%1 = strided(%0) [shape=(3, 2), strides=(1, 3), offset=0] : f32[3 x 2]` with %0 f32[2 x 3].
 After:  `%1 = permute(%0) [perm=(1, 0)] : f32[3 x 2]`.
 
-A spec that is none of these (a diagonal, overlapping windows) stays. A `write` that covers its whole
-base is the new value, one into a constant base is a padding; any other stays, for a kernel that
-changes the base in place.
+A spec that is none of these (a diagonal, overlapping windows) stays. A `write` that covers its
+whole base is the new value, one into a constant base is a padding; any other stays, for a kernel
+that changes the base in place.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def dense_strides(shape) -> list[Dim]:
     return out
 
 
-def _on_axes(base: tuple[Dim, ...], sizes: list[Dim], strides: list[Dim], offset: Dim) -> View | None:
+def _on_axes(
+    base: tuple[Dim, ...], sizes: list[Dim], strides: list[Dim], offset: Dim
+) -> View | None:
     """Each dimension steps along one axis of the base."""
     dense = dense_strides(base)
     starts = _split_offset(base, dense, offset)
@@ -228,7 +230,9 @@ def _write(b: Builder, operands, attrs) -> Value | None:
         assert fill is not None
         high = tuple(
             n - 1 - start - (count - 1) * step
-            for n, start, count, step in zip(view.shape, view.starts, view.counts, view.steps, strict=True)
+            for n, start, count, step in zip(
+                view.shape, view.starts, view.counts, view.steps, strict=True
+            )
         )
         y = b.emit1(
             "pad", y, fill, low=view.starts, high=high, interior=tuple(s - 1 for s in view.steps)

@@ -1,6 +1,7 @@
 """Transposed products are computed transposed."""
 
 import numpy as np
+
 from tracec_ir.interp import run
 from tracec_ir.parser import parse_func
 from tracec_ir.passes.pipeline import lower

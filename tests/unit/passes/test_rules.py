@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from tracec_ir.interp import run
 from tracec_ir.parser import parse_func
 from tracec_ir.passes.simplify import all_rules, bound, rebuild, rules, simplify
 from tracec_ir.verify import verify
 
-HEAD = "func @f(%x: f32[2 x 3], %y: f32[2 x 3], %r: f32[3], %k: f32[], %i: i64[2 x 3], %j: i64[2]) {\n"
+HEAD = (
+    "func @f(%x: f32[2 x 3], %y: f32[2 x 3], %r: f32[3], %k: f32[], %i: i64[2 x 3], %j: i64[2]) {\n"
+)
 EXAMPLES = [r for r in all_rules() if r.example]
 
 
@@ -61,7 +64,10 @@ def test_rule_has_a_sentence(r):
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, -1, -2, 0.5, -0.5])
 def test_constant_powers(n):
-    body = f"%0 = const() [value={float(n)}, type=f32[2 x 3]] : f32[2 x 3]\n%1 = pow(%x, %0) : f32[2 x 3]\nreturn %1\n}}"
+    body = (
+        f"%0 = const() [value={float(n)}, type=f32[2 x 3]] : f32[2 x 3]\n"
+        "%1 = pow(%x, %0) : f32[2 x 3]\nreturn %1\n}"
+    )
     func = parse_func(HEAD + body)
     after = simplify(func)
     assert not any(op.name == "pow" for op in after.ops)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from tracec_ir import dtypes
 from tracec_ir.builder import Builder
 from tracec_ir.core import Value

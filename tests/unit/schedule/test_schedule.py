@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from tests.unit.schedule.execute import run_program
 from tracec_codegen.program import Program
 from tracec_codegen.schedule import schedule
 from tracec_codegen.target import named_target
-from tracec_ir import dtypes
+from tracec_ir import dims, dtypes
 from tracec_ir.builder import Builder
 from tracec_ir.core import Func, Value
 from tracec_ir.expand import expand
 from tracec_ir.interp import run
 from tracec_ir.types import ScalarType, TensorType
-
-from tests.unit.schedule.execute import run_program
 
 TARGET = named_target("avx2")
 
@@ -155,7 +155,11 @@ def test_updates_are_one_kernel_in_place():
 
 
 def test_donation_is_refused_when_the_old_value_is_needed():
-    p = check(lambda b, x: (b.neg(x), b.slice(x, starts=(1,), stops=(3,), steps=(1,))), f32(4), donate={0: 0})
+    p = check(
+        lambda b, x: (b.neg(x), b.slice(x, starts=(1,), stops=(3,), steps=(1,))),
+        f32(4),
+        donate={0: 0},
+    )
     assert not p.donations and any("overwrite" in n for n in p.notes)
 
 
@@ -237,4 +241,23 @@ def test_convolutions_are_calls(rank):
     p = check(lambda b, x, w: b.emit1("conv", x, w, **attrs), f32(*x), f32(*w), steps=1)
     y = f32(*p.buffers[p.outputs[0]].shape)
     check(lambda b, g, w: b.emit1("conv_input", g, w, input_shape=x, **attrs), y, f32(*w), steps=1)
-    check(lambda b, x, g: b.emit1("conv_weight", x, g, weight_shape=w, **attrs), f32(*x), y, steps=1)
+    check(
+        lambda b, x, g: b.emit1("conv_weight", x, g, weight_shape=w, **attrs), f32(*x), y, steps=1
+    )
+
+
+@pytest.mark.parametrize("heads", [3, 80])
+def test_attention_like_batches(heads):
+    def body(b, q, k):
+        swap = (0, 2, 1, 3)
+        return b.dot(b.permute(q, swap), b.permute(b.permute(k, swap), (0, 1, 3, 2)))
+
+    p = check(body, f32(2, 5, heads, 32), f32(2, 6, heads, 32))
+    assert [type(s).__name__ for s in p.steps] == ["CallStep"] * 2
+    batch = dims.symbol("n", 2)
+    types = f32(batch, 5, 3, 32), f32(batch, 6, 3, 32)
+    program = schedule(function(body, *types), TARGET)
+    assert len(program.steps) == 3
+    args = numbers(f32(4, 5, 3, 32), f32(4, 6, 3, 32))
+    want = np.einsum("nqhd,nkhd->nhqk", *args)
+    np.testing.assert_allclose(run_program(program, args)[0], want, rtol=1e-4, atol=1e-4)
