@@ -89,9 +89,7 @@ class _Writer:
         return {"object": len(self.objects) - 1}
 
     def _mapping(self, value: Any, depth: int) -> dict[str, Any]:
-        pairs = [
-            [self.encode(k, depth + 1), self.encode(v, depth + 1)] for k, v in value.items()
-        ]
+        pairs = [[self.encode(k, depth + 1), self.encode(v, depth + 1)] for k, v in value.items()]
         encoded: dict[str, Any] = {_MAPPINGS[type(value)]: pairs}
         metadata = getattr(value, "_metadata", None)  # of a module's state dict
         if metadata is not None:
@@ -250,9 +248,7 @@ class _Reader:
         raise CheckpointError(f"the structure holds an unknown tag {tag!r}")
 
     def _mapping(self, tag: str, value: dict[str, Any], depth: int) -> Any:
-        pairs = [
-            (self.decode(k, depth + 1), self.decode(v, depth + 1)) for k, v in value[tag]
-        ]
+        pairs = [(self.decode(k, depth + 1), self.decode(v, depth + 1)) for k, v in value[tag]]
         if tag == "default":
             factory = value.get("factory")
             result: Any = defaultdict(None if factory is None else _FACTORIES[factory], pairs)
@@ -364,4 +360,5 @@ def load(
     except (CheckpointError, zipfile.BadZipFile, EOFError) as error:
         raise CheckpointError(f"cannot load {name}: {error}") from error
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"cannot load {name}: its contents are damaged ({error!r})") from error
+        text = f"cannot load {name}: its contents are damaged ({error!r})"
+        raise CheckpointError(text) from error

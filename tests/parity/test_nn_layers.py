@@ -36,16 +36,31 @@ CASES = {
     "adaptive max": (lambda nn: nn.AdaptiveMaxPool1d(3), [(1, 2, 7)]),
     "pads": (
         lambda nn: nn.Sequential(
-            nn.ReflectionPad2d(1), nn.ReplicationPad2d((1, 0, 2, 1)), nn.ZeroPad2d(1),
+            nn.ReflectionPad2d(1),
+            nn.ReplicationPad2d((1, 0, 2, 1)),
+            nn.ZeroPad2d(1),
             nn.ConstantPad2d((-1, 2, 0, 1), 3.5),
         ),
         [(1, 2, 4, 4)],
     ),  # fmt: skip
     "activations": (
         lambda nn: nn.Sequential(
-            nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.ELU(0.5), nn.LeakyReLU(0.2), nn.Mish(),
-            nn.Hardswish(), nn.Softplus(2.0), nn.PReLU(), nn.Tanh(), nn.Softsign(), nn.SELU(),
-            nn.CELU(0.7), nn.Hardtanh(-0.4, 0.9), nn.LogSigmoid(), nn.Softmax(dim=1),
+            nn.GELU(),
+            nn.GELU("tanh"),
+            nn.SiLU(),
+            nn.ELU(0.5),
+            nn.LeakyReLU(0.2),
+            nn.Mish(),
+            nn.Hardswish(),
+            nn.Softplus(2.0),
+            nn.PReLU(),
+            nn.Tanh(),
+            nn.Softsign(),
+            nn.SELU(),
+            nn.CELU(0.7),
+            nn.Hardtanh(-0.4, 0.9),
+            nn.LogSigmoid(),
+            nn.Softmax(dim=1),
         ),
         [(4, 5)],
     ),  # fmt: skip
@@ -64,7 +79,8 @@ CASES = {
     "attention": (lambda nn: nn.MultiheadAttention(8, 2), [(4, 2, 8), (5, 2, 8), (5, 2, 8)]),
     "encoder": (
         lambda nn: nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True, norm_first=True), 2,
+            nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True, norm_first=True),
+            2,
             enable_nested_tensor=False,
         ),
         [(2, 5, 8)],

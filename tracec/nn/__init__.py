@@ -1,5 +1,7 @@
 """PyTorch's ``torch.nn``: modules, parameters and the functions they call."""
 
+# ruff: noqa: F401  (what is imported here is what the package offers)
+
 from __future__ import annotations
 
 from typing import Any

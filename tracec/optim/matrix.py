@@ -143,9 +143,7 @@ class Muon(PerParameter):
         momentum, rate = group["momentum"], _to_scalar(group["lr"])
         buffer = state["momentum_buffer"].lerp_(grad, 1 - momentum)
         update = grad.lerp(buffer, momentum) if group["nesterov"] else buffer
-        update = _orthogonalised(
-            update, group["ns_coefficients"], group["ns_steps"], group["eps"]
-        )
+        update = _orthogonalised(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
         rows, columns = param.shape
         if group["adjust_lr_fn"] == "match_rms_adamw":
             ratio = 0.2 * math.sqrt(max(rows, columns))

@@ -293,7 +293,8 @@ class Optimizer:
                     "optimizer can only optimize Tensors, "
                     f"but one of the params is {type(param).__name__}"
                 )
-            if not self.defaults.get("differentiable") and not (param.is_leaf or param.retains_grad):
+            leaf = param.is_leaf or param.retains_grad
+            if not (leaf or self.defaults.get("differentiable")):
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
@@ -363,7 +364,8 @@ class PerParameter(Optimizer):
                     if group.get("maximize"):
                         grad = -grad
                     if param.is_complex():
-                        raise NotImplementedError(f"optim.{type(self).__name__} of complex parameters")
+                        name = type(self).__name__
+                        raise NotImplementedError(f"{name} does not support complex parameters")
                     self._update(param, grad, state, group)
         return loss
 

@@ -4,6 +4,8 @@ Functions that are one recorded operation and need no argument handling of their
 taken from ``tracec.ops`` on first use (see ``_RECORDED``); the others are defined in this package.
 """
 
+# ruff: noqa: F401  (what is imported here is what the package offers)
+
 from __future__ import annotations
 
 from typing import Any

@@ -19,9 +19,7 @@ def relu6(input: Any, inplace: bool = False) -> Any:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
-def hardtanh(
-    input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-) -> Any:
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x limited to a range."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
@@ -153,9 +151,7 @@ def rrelu_(
 def glu(input: Any, dim: int = -1) -> Any:
     """One half of the input gated by the other."""
     if input.dim() == 0:
-        raise RuntimeError(
-            "glu does not support scalars because halving size must be even"
-        )
+        raise RuntimeError("glu does not support scalars because halving size must be even")
     return ops.glu(input, dim)
 
 
@@ -185,9 +181,7 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
     return ops.softmax(input, dim, dtype=dtype)
 
 
-def log_softmax(
-    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
-) -> Any:
+def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """The logarithm of the softmax."""
     if dim is None:
         dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)

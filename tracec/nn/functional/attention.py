@@ -20,9 +20,7 @@ def _canonical_mask(mask: Any, mask_name: str, target_type: Any, check_other: bo
         zeros = tracec.zeros(tuple(mask.shape), dtype=target_type, device=mask.device)
         return zeros.masked_fill(mask, float("-inf"))
     if not mask.is_floating_point():
-        raise AssertionError(
-            f"only bool and floating types of {mask_name} are supported"
-        )
+        raise AssertionError(f"only bool and floating types of {mask_name} are supported")
     return mask
 
 

@@ -84,9 +84,7 @@ def _alpha_dropout(input: Any, p: float, mask: Any) -> Any:
     return input * (mask * scale) + (mask - 1) * (_ALPHA * scale) + _ALPHA * scale * p
 
 
-def alpha_dropout(
-    input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
-) -> Any:
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """Dropout that keeps mean and variance of self-normalising activations."""
     _check(p)
     if not training or p == 0.0:

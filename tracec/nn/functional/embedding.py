@@ -95,7 +95,9 @@ def embedding_bag(
         positions = tracec.arange(input.size(0), device=input.device)
         bag_of = (positions.unsqueeze(1) >= starts.unsqueeze(0)).sum(1) - 1
     else:
-        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}"
+        )
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
     rows = embedding(input, weight, padding_idx, scale_grad_by_freq=scale_grad_by_freq)

@@ -1,4 +1,4 @@
-"""Owns the loss functions. The frequent ones are one recorded operation, the others compositions."""
+"""Owns the loss functions: frequent ones are one recorded operation, others compositions."""
 
 from __future__ import annotations
 
@@ -330,9 +330,7 @@ def cosine_embedding_loss(
     """Whether pairs point in the same direction, by target."""
     reduction = _checked(reduction, size_average, reduce)
     if target.dim() not in (0, 1):
-        raise RuntimeError(
-            "0D or 1D target tensor expected, multi-target not supported"
-        )
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if target.dim() == 1:
         if input1.dim() != 2 or input2.dim() != 2:
             raise RuntimeError(
@@ -392,8 +390,7 @@ def multilabel_margin_loss(
     reduction = _checked(reduction, size_average, reduce)
     if input.shape != target.shape:
         raise RuntimeError(
-            f"inconsistent target size: {list(target.shape)} for input of size: "
-            f"{list(input.shape)}"
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
     logits = input.reshape(1, -1) if input.dim() < 2 else input
     labels = target.reshape(1, -1) if input.dim() < 2 else target

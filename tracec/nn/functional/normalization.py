@@ -33,9 +33,7 @@ def batch_norm(
         _verify_batch_size(input.size())
     if eps <= 0.0:
         raise ValueError(f"batch_norm eps must be positive, but got {eps}")
-    return ops.batch_norm(
-        input, running_mean, running_var, weight, bias, training, momentum, eps
-    )
+    return ops.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def instance_norm(
@@ -59,9 +57,7 @@ def instance_norm(
                 f"Expected more than 1 spatial element when training, got input size {size}"
             )
     if not use_input_stats:
-        return ops.batch_norm(
-            input, running_mean, running_var, weight, bias, False, momentum, eps
-        )
+        return ops.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     axes = list(range(2, input.dim()))
     shape = [1, -1] + [1] * len(axes)
     mean = input.mean(axes, keepdim=True)
@@ -134,9 +130,7 @@ def local_response_norm(
     return input / (total * (alpha / size) + k) ** beta
 
 
-def normalize(
-    input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None
-) -> Any:
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Any:
     """Divide by the p-norm."""
     norm = input.norm(p, dim, keepdim=True).clamp_min(eps).expand_as(input)
     return input / norm if out is None else tracec.div(input, norm, out=out)

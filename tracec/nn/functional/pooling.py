@@ -55,9 +55,7 @@ def _sizes(value: Any, n: int) -> tuple[Any, ...]:
 
 def _windows(size: int, output: int) -> list[tuple[int, int]]:
     """Where the windows of adaptive pooling start and stop."""
-    return [
-        (i * size // output, -((-(i + 1) * size) // output)) for i in range(output)
-    ]
+    return [(i * size // output, -((-(i + 1) * size) // output)) for i in range(output)]
 
 
 def _output_sizes(input: Any, output_size: Any, n: int) -> list[int]:
@@ -211,9 +209,7 @@ def _fractional_windows(sample: float, size: int, output: int, kernel: int) -> l
     starts = []
     if output > 1:
         alpha = (size - kernel) / (output - 1)
-        starts = [
-            int((i + sample) * alpha) - int(sample * alpha) for i in range(output - 1)
-        ]
+        starts = [int((i + sample) * alpha) - int(sample * alpha) for i in range(output - 1)]
     starts.append(size - kernel)
     return [(start, start + kernel) for start in starts]
 

@@ -49,7 +49,9 @@ def interpolate(
         return pool(input, sizes)
     wanted = _LINEAR_MODES.get(mode)
     if wanted is not None and wanted != input.dim():
-        raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode needs {wanted}D input")
+        raise NotImplementedError(
+            f"Got {input.dim()}D input, but {mode} mode needs {wanted}D input"
+        )
     result = input
     for d in range(dimensions):
         taps = _taps(input.size(d + 2), sizes[d], scales[d], mode, bool(align_corners))
@@ -167,9 +169,7 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
     if align_corners is None:
         align_corners = False
     if not theta.is_floating_point():
-        raise ValueError(
-            f"Expected theta to have floating point type, but got {theta.dtype}"
-        )
+        raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
     spatial = list(size[2:])
     if len(spatial) not in (2, 3):
         raise NotImplementedError(
@@ -284,9 +284,7 @@ def unfold(
     input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Any:
     """The patches of images as columns (N, C * kernel, patches)."""
-    return ops.im2col(
-        input, _pairs(kernel_size), _pairs(dilation), _pairs(padding), _pairs(stride)
-    )
+    return ops.im2col(input, _pairs(kernel_size), _pairs(dilation), _pairs(padding), _pairs(stride))
 
 
 def fold(

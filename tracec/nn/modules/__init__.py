@@ -1,5 +1,7 @@
 """The layers of ``tracec.nn``, by topic; the larger ones load on first use."""
 
+# ruff: noqa: F401  (what is imported here is what the package offers)
+
 from __future__ import annotations
 
 from typing import Any

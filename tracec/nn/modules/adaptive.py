@@ -36,8 +36,11 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         if len(cutoffs) == 0:
             raise ValueError("cutoffs should be a sequence of length larger than 0")
         increasing = cutoffs == sorted(set(cutoffs))
-        if not increasing or cutoffs[0] <= 0 or cutoffs[-1] > n_classes - 1 or any(
-            int(c) != c for c in cutoffs
+        if (
+            not increasing
+            or cutoffs[0] <= 0
+            or cutoffs[-1] > n_classes - 1
+            or any(int(c) != c for c in cutoffs)
         ):
             raise ValueError(
                 "cutoffs should be a sequence of unique, positive integers sorted in an increasing "

@@ -103,9 +103,7 @@ class _BatchNorm(_NormBase):
         if not self.training or tracked:
             statistics = (self.running_mean, self.running_var)
         of_batch = self.training or (self.running_mean is None and self.running_var is None)
-        return F.batch_norm(
-            input, *statistics, self.weight, self.bias, of_batch, factor, self.eps
-        )
+        return F.batch_norm(input, *statistics, self.weight, self.bias, of_batch, factor, self.eps)
 
 
 def _expect_dim(input: Any, *allowed: int) -> None:

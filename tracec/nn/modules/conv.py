@@ -214,9 +214,7 @@ class _ConvTransposeNd(_ConvNd):
         dtype: Any = None,
     ) -> None:
         if padding_mode != "zeros":
-            raise ValueError(
-                f'Only "zeros" padding mode is supported for {type(self).__name__}'
-            )
+            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
         as_tuple = _ntuple(self._dimensions)
         super().__init__(
             in_channels, out_channels, as_tuple(kernel_size), as_tuple(stride),

@@ -249,4 +249,3 @@ def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Removabl
 def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Register a backward hook for every module."""
     return _add_global(_global_backward_hooks, hook)
-

@@ -40,9 +40,7 @@ class LayerNorm(Module):
         for name, wanted in (("weight", True), ("bias", bias)):
             value = None
             if elementwise_affine and wanted:
-                value = Parameter(
-                    tracec.empty(self.normalized_shape, device=device, dtype=dtype)
-                )
+                value = Parameter(tracec.empty(self.normalized_shape, device=device, dtype=dtype))
             self.register_parameter(name, value)
         self.reset_parameters()
 
@@ -97,8 +95,7 @@ class RMSNorm(Module):
 
     def extra_repr(self) -> str:
         return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}"
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )
 
 
@@ -156,9 +153,7 @@ class LocalResponseNorm(Module):
 
     __constants__ = ["size", "alpha", "beta", "k"]
 
-    def __init__(
-        self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-    ) -> None:
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size = size
         self.alpha = alpha
@@ -184,9 +179,7 @@ class CrossMapLRN2d(Module):
 
     def forward(self, input: Any) -> Any:
         if input.dim() != 4:
-            raise ValueError(
-                f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead."
-            )
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
         reach = (self.size - 1) // 2
         squares, channels = input * input, input.size(1)
         padded = F.pad(squares, (0, 0, 0, 0, reach, reach))

@@ -176,9 +176,7 @@ class RNNBase(Module):
         count = self.num_layers * (2 if self.bidirectional else 1)
         expected = (count, batch, size)
         if tuple(hidden.shape) != expected:
-            raise RuntimeError(
-                f"Expected {name} {expected}, got {list(hidden.shape)}"
-            )
+            raise RuntimeError(f"Expected {name} {expected}, got {list(hidden.shape)}")
 
     def _states(self, given: Any, input: Any, batch: int) -> list[Any]:
         """The first states: h, and c of an LSTM; zeros where none are given."""
@@ -253,9 +251,7 @@ class RNNBase(Module):
             states = tuple(state.index_select(1, sorted_indices) for state in states)
             hx = states if self.mode == "LSTM" else states[0]
         parts, final = self._run(data, sizes, self._states(hx, data, sizes[0]))
-        output = PackedSequence(
-            tracec.cat(parts), batch_sizes, sorted_indices, unsorted_indices
-        )
+        output = PackedSequence(tracec.cat(parts), batch_sizes, sorted_indices, unsorted_indices)
         if unsorted_indices is not None:
             final = [state.index_select(1, unsorted_indices) for state in final]
         return output, (tuple(final) if self.mode == "LSTM" else final[0])

@@ -96,8 +96,7 @@ class RNNCellBase(Module):
             states = [None if state is None else state.unsqueeze(0) for state in states]
         if input.size(1) != self.input_size:
             raise RuntimeError(
-                f"input has inconsistent input_size: got {input.size(1)} expected "
-                f"{self.input_size}"
+                f"input has inconsistent input_size: got {input.size(1)} expected {self.input_size}"
             )
         filled = []
         for state in states:

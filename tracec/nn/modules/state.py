@@ -102,7 +102,12 @@ class State:
     ) -> None:
         for hook in self._load_state_dict_pre_hooks.values():
             hook(
-                state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
+                state_dict,
+                prefix,
+                local_metadata,
+                strict,
+                missing_keys,
+                unexpected_keys,
                 error_msgs,
             )
         assign = local_metadata.get("assign_to_params_buffers", False)

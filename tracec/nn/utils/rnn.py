@@ -23,7 +23,7 @@ def invert_permutation(permutation: Any) -> Any:
 
 
 class PackedSequence(_Packed):
-    """The rows of all sequences, sorted by time; batch_sizes[t] sequences are t + 1 long or more."""
+    """The rows of all sequences by time; batch_sizes[t] sequences have more than t rows."""
 
     __slots__ = ()
 

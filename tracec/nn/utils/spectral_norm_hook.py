@@ -67,9 +67,7 @@ def spectral_norm(
     hook = SpectralNorm(name, n_power_iterations, dim, eps)
     weight = module._parameters[name]
     if weight is None:
-        raise ValueError(
-            f"`SpectralNorm` cannot be applied as parameter `{name}` is None"
-        )
+        raise ValueError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
     with tracec.no_grad():
         rows, columns = hook.matrix(weight.detach()).shape
         u = normalize(weight.detach().new_empty(rows).normal_(0, 1), dim=0, eps=eps)

@@ -42,9 +42,7 @@ class Fetcher:
         if isinstance(dataset, IterableDataset):
             self.stream = iter(dataset)
         # The batch of a TensorDataset is one indexing of each tensor, not a stack of rows.
-        self.by_rows = (
-            type(dataset) is TensorDataset and batched and collate_fn is default_collate
-        )
+        self.by_rows = type(dataset) is TensorDataset and batched and collate_fn is default_collate
 
     def fetch(self, indices: Any) -> Any:
         """The batch at those indices; of a stream, the next batch of that length."""

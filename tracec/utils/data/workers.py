@@ -102,9 +102,7 @@ class WorkerIterator:
                     ) from None
                 if timeout and waited >= timeout:
                     self.close()
-                    raise RuntimeError(
-                        f"DataLoader timed out after {timeout} seconds"
-                    ) from None
+                    raise RuntimeError(f"DataLoader timed out after {timeout} seconds") from None
 
     def __iter__(self) -> WorkerIterator:
         return self
