@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from tracec_ir import dims, dtypes, interp
 from tracec_ir.autodiff import grad_func
 from tracec_ir.builder import Builder, number_dtype
@@ -17,7 +18,7 @@ from tracec_ir.types import ScalarType, TensorType, Type
 
 @dataclass
 class Case:
-    """A composite, PyTorch's function for the same operands, operands (arrays or numbers), attributes."""
+    """A composite, PyTorch's function for it, operands (arrays or numbers), attributes."""
 
     name: str
     oracle: Callable[..., Any]

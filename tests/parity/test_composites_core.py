@@ -320,7 +320,13 @@ NORMALISATION = [
         (x(3, 4, 5), x(4), x(4)),
         {"num_groups": 2},
     ),
-    Case("batch_norm_eval", lambda t, m, v, w, c: F.batch_norm(t, m.detach(), v.detach(), w, c), (x(3, 4, 5), x(4), sane(4), x(4), x(4)), {"eps": 1e-5}, grad=False,),
+    Case(
+        "batch_norm_eval",
+        lambda t, m, v, w, c: F.batch_norm(t, m.detach(), v.detach(), w, c),
+        (x(3, 4, 5), x(4), sane(4), x(4), x(4)),
+        {"eps": 1e-5},
+        grad=False,
+    ),
     Case(
         "batch_norm_train",
         lambda t, w, c: F.batch_norm(t, None, None, w, c, True),
@@ -482,7 +488,9 @@ ATTENTION = [
 ELEMENTWISE = [
     Case("lerp", torch.lerp, (x(3, 4), x(3, 4), x(3, 4))),
     Case(
-        "addcmul", lambda a, c, d, _: torch.addcmul(a, c, d, value=0.5), (x(3, 4), x(3, 4), x(4), 0.5)
+        "addcmul",
+        lambda a, c, d, _: torch.addcmul(a, c, d, value=0.5),
+        (x(3, 4), x(3, 4), x(4), 0.5),
     ),
     Case(
         "addcdiv",

@@ -15,7 +15,8 @@ from .face import face
 
 _METHODS = {
     "float": dtypes.f32, "double": dtypes.f64, "half": dtypes.f16, "bfloat16": dtypes.bf16,
-    "int": dtypes.i32, "long": dtypes.i64, "short": dtypes.i16, "char": dtypes.i8, "byte": dtypes.u8,
+    "int": dtypes.i32, "long": dtypes.i64, "short": dtypes.i16, "char": dtypes.i8,
+    "byte": dtypes.u8,
     "bool": dtypes.b1, "cfloat": dtypes.c64, "cdouble": dtypes.c128,
 }  # fmt: skip
 
@@ -106,7 +107,8 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 _LEGACY = {
     "f32": "FloatTensor", "f64": "DoubleTensor", "f16": "HalfTensor", "bf16": "BFloat16Tensor",
     "i64": "LongTensor", "i32": "IntTensor", "i16": "ShortTensor", "i8": "CharTensor",
-    "u8": "ByteTensor", "b1": "BoolTensor", "c64": "ComplexFloatTensor", "c128": "ComplexDoubleTensor",
+    "u8": "ByteTensor", "b1": "BoolTensor", "c64": "ComplexFloatTensor",
+    "c128": "ComplexDoubleTensor",
 }  # fmt: skip
 
 
@@ -127,7 +129,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """One value written everywhere."""
     if isinstance(value, Tensor) and value.dim():
         raise RuntimeError(
-            f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions."
+            f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
+            "dimensions."
         )
     return assign(self, value)
 

@@ -241,7 +241,8 @@ def searchsorted(
             )
         if right and side == "left":
             raise RuntimeError(
-                "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
+                "torch.searchsorted(): side and right can't be set to opposites, got side of "
+                "left while right was True"
             )
         right = right or side == "right"
     if sorter is not None:
@@ -252,7 +253,8 @@ def searchsorted(
         input = tensor(input)
         if sorted_sequence.dim() != 1:
             raise RuntimeError(
-                "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1"
+                "torch.searchsorted(): input value can be a scalar only when boundaries tensor "
+                "dimension is 1"
             )
     return given(
         out,
@@ -295,7 +297,7 @@ def isin(
     return given(out, apply("isin", tuple(pair), (("invert", invert),)))
 
 
-# -- copies with a part replaced --------------------------------------------------------------------
+# -- copies with a part replaced ------------------------------------------------------------------
 def _replaced(input: Tensor, src: Tensor, view: Any, *args: Any) -> Tensor:
     """A copy of input with `view(copy)` written."""
     from ..record import assign

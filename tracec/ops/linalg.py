@@ -151,7 +151,8 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     """Orthogonal and upper triangular factors."""
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
-            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or "
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
+            "'r', or "
             "'complete'"
         )
     q, r = apply_multi("linalg_qr", (A,), (("mode", "reduced" if mode == "r" else mode),))
@@ -285,7 +286,8 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
         rows *= n
     if rows * rows != A.numel():
         raise RuntimeError(
-            "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), "
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            "prod(self.shape[:ind]), "
             f"but got {A.numel() // max(rows, 1)} != {rows}"
         )
     return given(out, inv(A.reshape(rows, rows)).reshape(shape))

@@ -11,7 +11,7 @@ from .face import add as list_as
 from .face import face
 
 
-# -- activations ------------------------------------------------------------------------------------
+# -- activations ----------------------------------------------------------------------------------
 def _activation(name: str, on: str, inplace: bool = False):
     def fn(input: Tensor) -> Tensor:
         if not isinstance(input, Tensor):
@@ -121,7 +121,7 @@ softmax = _softmax_like("softmax", "torch method special")
 log_softmax = _softmax_like("log_softmax", "torch method special")
 
 
-# -- normalisation ----------------------------------------------------------------------------------
+# -- normalisation --------------------------------------------------------------------------------
 @face("torch")
 def layer_norm(
     input: Tensor,
@@ -301,7 +301,7 @@ def local_response_norm(
     )
 
 
-# -- losses -----------------------------------------------------------------------------------------
+# -- losses ---------------------------------------------------------------------------------------
 def _pair_loss(name: str):
     def fn(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
         return apply(name, (input, target), (("reduction", reduction),))
@@ -434,7 +434,7 @@ def _long() -> Any:
     return i64
 
 
-# -- tables and attention ---------------------------------------------------------------------------
+# -- tables and attention -------------------------------------------------------------------------
 @face("functional")
 def embedding(
     input: Tensor,

@@ -1,4 +1,4 @@
-"""Elementwise functions. Most are one table op of the same name; these come from the lists below."""
+"""Elementwise functions. Most are one table op of the same name, from the lists below."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _BINARY = """
 atan2=atan2 fmod=fmod remainder=remainder floor_divide=floor_divide eq=eq ne=ne
 lt=lt le=le gt=gt ge=ge logical_and=logical_and logical_or=logical_or logical_xor=logical_xor
 bitwise_and=bitwise_and bitwise_or=bitwise_or bitwise_xor=bitwise_xor bitwise_left_shift=shl
-bitwise_right_shift=shr copysign=copysign nextafter=nextafter hypot=hypot xlogy=xlogy gcd=gcd lcm=lcm
-heaviside=heaviside ldexp=ldexp
+bitwise_right_shift=shr copysign=copysign nextafter=nextafter hypot=hypot xlogy=xlogy gcd=gcd
+lcm=lcm heaviside=heaviside ldexp=ldexp
 """
 _BINARY_PURE = "maximum minimum fmax fmin logaddexp logaddexp2"
 _BINARY_ALIASES = {
@@ -106,8 +106,11 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
 
 
 def _check_alpha(input: Any, other: Any, alpha: Any) -> None:
-    kinds = [x.dtype.kind if isinstance(x, Tensor) else {bool: "b", int: "i", float: "f"}.get(x.__class__, "c")
-             for x in (input, other)]  # fmt: skip
+    python = {bool: "b", int: "i", float: "f"}
+    kinds = [
+        x.dtype.kind if isinstance(x, Tensor) else python.get(x.__class__, "c")
+        for x in (input, other)
+    ]
     if isinstance(alpha, bool) and any(k != "b" for k in kinds):
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, float) and all(k in "biu" for k in kinds):
@@ -193,7 +196,8 @@ def float_power_(self: Tensor, exponent: Any) -> Tensor:
     """`float_power`, in place: only of a tensor of double precision."""
     if self.dtype.code not in ("f64", "c128"):
         raise RuntimeError(
-            f"the base given to float_power_ has dtype {_spelled(self.dtype)} but the operation's result "
+            f"the base given to float_power_ has dtype {_spelled(self.dtype)} but the operation's "
+            "result "
             "requires dtype Double"
         )
     return update(self, float_power(self, exponent))

@@ -97,7 +97,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         raise NotImplementedError("einsum with sublists")
     if not operands:
         raise ValueError(
-            "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list"
+            "einsum(): must specify the equation string and at least one operand, or at least "
+            "one operand and its subscripts list"
         )
     return apply("einsum", tuple(operands), (("equation", equation),))
 

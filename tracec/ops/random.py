@@ -266,7 +266,8 @@ def multinomial(
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if input.dtype.kind != "f":
         raise RuntimeError(
-            f"multinomial only supports floating-point dtypes for input, got: {promote._spelled(input.dtype)}"
+            "multinomial only supports floating-point dtypes for input, got: "
+            f"{promote._spelled(input.dtype)}"
         )
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
@@ -293,7 +294,7 @@ def dropout(input: Tensor, p: float, train: bool) -> Tensor:
     return apply("dropout", (input, float(p), scale, seed, offset))
 
 
-# -- filling in place ---------------------------------------------------------------------------------
+# -- filling in place -----------------------------------------------------------------------------
 def _filler(name: str, op: str, words: int, defaults: tuple[float, float], check: Any = None):
     def fn(
         self: Tensor, a: float = defaults[0], b: float = defaults[1], *, generator: Any = None

@@ -101,7 +101,8 @@ def aminmax(
     d = None if dim is None else dim
     if input.numel() == 0 and dim is None:
         raise RuntimeError(
-            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+            "identity."
         )
     return returns.aminmax(
         amin(input, () if d is None else d, keepdim), amax(input, () if d is None else d, keepdim)
@@ -154,7 +155,7 @@ def count_nonzero(input: Tensor, dim: object = None) -> Tensor:
     return apply("count_nonzero", (input,), (("dim", dims(dim)),))
 
 
-# -- variance ---------------------------------------------------------------------------------------
+# -- variance -------------------------------------------------------------------------------------
 def _spread(name: str, doc: str):
     multi = name.endswith("_mean")
 
@@ -242,7 +243,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     return apply("renorm", (input,), (("p", float(p)), ("dim", dim), ("maxnorm", float(maxnorm))))
 
 
-# -- order ------------------------------------------------------------------------------------------
+# -- order ----------------------------------------------------------------------------------------
 @face()
 def sort(
     input: Tensor,
@@ -363,7 +364,7 @@ quantile = _quantile_like("quantile", False)
 nanquantile = _quantile_like("nanquantile", True)
 
 
-# -- running ----------------------------------------------------------------------------------------
+# -- running --------------------------------------------------------------------------------------
 def _running(name: str):
     def fn(input: Tensor, dim: int, *, dtype: object = None, out: Tensor | None = None) -> Tensor:
         return given(out, apply(name, (input,), (("dim", dim), ("dtype", dtype))))

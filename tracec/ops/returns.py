@@ -6,7 +6,7 @@ from collections import namedtuple
 
 
 def _pair(name: str, *fields: str):
-    kind = namedtuple(name, fields)  # noqa: PYI024
+    kind = namedtuple(name, fields)
     kind.__module__ = "torch.return_types"
     return kind
 

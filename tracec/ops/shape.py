@@ -195,7 +195,8 @@ def block_diag(*tensors: Tensor) -> Tensor:
     for i, t in enumerate(parts):
         if t.dim() > 2:
             raise RuntimeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()} dimensions"
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has "
+                f"{t.dim()} dimensions"
             )
     width = sum(t.shape[1] for t in parts)
     rows, left = [], 0
@@ -240,12 +241,13 @@ def broadcast_shapes(*shapes: Any) -> Any:
         ) from None
 
 
-# -- splits ----------------------------------------------------------------------------------------
+# -- splits ---------------------------------------------------------------------------------------
 def _declare_split(name: str, dim: int, least: int) -> None:
     def fn(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
         if input.dim() < least:
             raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
+                f"torch.{name} requires a tensor with at least {least} "
+                f"dimension{'s' if least > 1 else ''}, "
                 f"but got a tensor with {input.dim()} dimensions!"
             )
         along = 0 if name == "hsplit" and input.dim() == 1 else dim
@@ -253,7 +255,8 @@ def _declare_split(name: str, dim: int, least: int) -> None:
             indices_or_sections == 0 or input.shape[along] % indices_or_sections
         ):
             raise RuntimeError(
-                f"torch.{name} attempted to split along dimension {along}, but the size of the dimension "
+                f"torch.{name} attempted to split along dimension {along}, but the size of the "
+                "dimension "
                 f"{input.shape[along]} is not divisible by the split_size {indices_or_sections}!"
             )
         return input.tensor_split(indices_or_sections, along)
@@ -267,7 +270,7 @@ for _args in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3)):
     _declare_split(*_args)
 
 
-# -- function forms of views, and copies -------------------------------------------------------------
+# -- function forms of views, and copies ----------------------------------------------------------
 def _method_form(name: str) -> None:
     def fn(input: Tensor, *args: Any, **kwargs: Any) -> Any:
         return getattr(input, name)(*args, **kwargs)
@@ -310,7 +313,8 @@ def _copy_form(name: str) -> None:
 
 
 for _name in ("alias", "as_strided", "diagonal", "expand", "narrow", "permute", "select", "split",
-              "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view"):  # fmt: skip
+              "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze",
+              "view"):  # fmt: skip
     _copy_form(_name + "_copy")
 
 

@@ -11,7 +11,7 @@ from .face import add as list_as
 from .face import face
 
 
-# -- convolutions -----------------------------------------------------------------------------------
+# -- convolutions ---------------------------------------------------------------------------------
 def _convolution(n: int):
     name = f"conv{n}d"
 
@@ -100,7 +100,7 @@ def col2im(
     return apply("col2im", (input,), tuple((k, several(v, 2)) for k, v in given_sizes))
 
 
-# -- pooling ----------------------------------------------------------------------------------------
+# -- pooling --------------------------------------------------------------------------------------
 def _max_pool(n: int, with_indices: bool):
     name = f"max_pool{n}d" + ("_with_indices" if with_indices else "")
 
@@ -184,7 +184,7 @@ adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = (
 )
 
 
-# -- rearrangements ------------------------------------------------------------------------------
+# -- rearrangements -------------------------------------------------------------------------------
 @face("functional torch")
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Groups of channels as blocks of pixels."""

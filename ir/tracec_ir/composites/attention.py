@@ -22,8 +22,8 @@ def scaled_dot_product_attention(
 
 @composite()
 def attention_dropout(
-    b, query, key, value, keep_scale, probability, seed, offset, mask=None, *, is_causal=False, scale=None,
-    enable_gqa=False,
+    b, query, key, value, keep_scale, probability, seed, offset, mask=None, *, is_causal=False,
+    scale=None, enable_gqa=False,
 ):  # fmt: skip
     """scaled_dot_product_attention with dropout of the attention weights."""
     weights = _weights(b, query, key, mask, is_causal, scale, enable_gqa)
@@ -49,7 +49,8 @@ def _weights(b: Builder, query, key, mask, is_causal, scale, enable_gqa) -> Valu
         )
     if query.rank < 2 or key.rank < 2:
         raise RuntimeError(
-            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim(): "
+            "Expected query, key, and value to all be  at least 2 dimensional, but got "
+            "query.dim(): "
             f"{query.rank} and key.dim(): {key.rank} instead."
         )
     key = _repeated(b, key, query, enable_gqa)

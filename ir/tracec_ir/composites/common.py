@@ -21,7 +21,8 @@ def axis(x: Value, dim: int, extra: int = 0) -> int:
     rank = max(x.rank + extra, 1)
     if not -rank <= dim < rank:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
+            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got "
+            f"{dim})"
         )
     return dim % rank
 
@@ -81,7 +82,7 @@ def as_float(b: Builder, x: Value) -> Value:
 
 
 def wide(b: Builder, x: Value) -> Value:
-    """x in the type arithmetic is done in: 16-bit floats as float32, integers as the default float."""
+    """x in the type of arithmetic: 16-bit floats as float32, integers as the default float."""
     x = as_float(b, x)
     return b.cast(x, dtypes.f32) if x.dtype.bits == 16 and x.dtype.kind == "f" else x
 

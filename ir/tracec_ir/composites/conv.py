@@ -16,11 +16,13 @@ def _check(x: Value, w: Value, n: int, transposed: bool = False) -> None:
             "weight should have at least three dimensions"
             if w.rank < 3
             else f"Expected {w.rank}-dimensional input for {w.rank}-dimensional weight "
-            f"{shape_text(w.shape)}, but got {x.rank}-dimensional input of size {shape_text(x.shape)} instead"
+            f"{shape_text(w.shape)}, but got {x.rank}-dimensional input of size "
+            f"{shape_text(x.shape)} instead"
         )
     if x.rank not in (n + 1, n + 2):
         raise RuntimeError(
-            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of size: "
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input "
+            "of size: "
             f"{shape_text(x.shape)}"
         )
     if x.dtype is not w.dtype:
@@ -56,8 +58,16 @@ def _biased(b: Builder, y: Value, bias: Value | None, n: int) -> Value:
     return y if bias is None else b.add(y, b.reshape(bias, (bias.shape[0], *[1] * n)))
 
 
+def _check_bias(x: Value, bias: Value | None) -> None:
+    if bias is not None and bias.dtype is not x.dtype:
+        raise RuntimeError(
+            f"Input type ({_c_name(x)}) and bias type ({_c_name(bias)}) should be the same"
+        )
+
+
 def _conv(b: Builder, x, w, bias, n, stride, padding, dilation, groups) -> Value:
     _check(x, w, n)
+    _check_bias(x, bias)
     if any(s <= 0 for s in stride):
         raise RuntimeError("non-positive stride is not supported")
     if any(d <= 0 for d in dilation):
@@ -69,24 +79,28 @@ def _conv(b: Builder, x, w, bias, n, stride, padding, dilation, groups) -> Value
     pads = _padding(padding, w, stride, dilation)
     if not dims.same(z.shape[1], w.shape[1] * groups):
         raise RuntimeError(
-            f"Given groups={groups}, weight of size {shape_text(w.shape)}, expected input{shape_text(x.shape)} "
+            f"Given groups={groups}, weight of size {shape_text(w.shape)}, expected "
+            f"input{shape_text(x.shape)} "
             f"to have {w.shape[1] * groups} channels, but got {z.shape[1]} channels instead"
         )
     if w.shape[0] % groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of "
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but "
+            "got weight of "
             f"size {shape_text(w.shape)} instead"
         )
     if bias is not None and not same_shape(bias.shape, (w.shape[0],)):
         raise RuntimeError(
-            f"Given weight of size {shape_text(w.shape)}, expected bias to be 1-dimensional with {w.shape[0]} "
+            f"Given weight of size {shape_text(w.shape)}, expected bias to be 1-dimensional with "
+            f"{w.shape[0]} "
             f"elements, but got bias of size {shape_text(bias.shape)} instead"
         )
     padded = [s + lo + hi for s, (lo, hi) in zip(z.shape[2:], pads, strict=True)]
     reach = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:], strict=True)]
     if any(p < r for p, r in zip(padded, reach, strict=True)):
         raise RuntimeError(
-            f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: "
+            f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel "
+            "size: "
             f"({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size"
         )
     y = b.emit1("conv", z, w, stride=stride, padding=pads, dilation=dilation, groups=groups)
@@ -98,11 +112,13 @@ def _transposed(
     b: Builder, x, w, bias, n, stride, padding, output_padding, groups, dilation
 ) -> Value:
     _check(x, w, n, True)
+    _check_bias(x, bias)
     batched = x.rank == n + 2
     z = x if batched else b.reshape(x, (1, *x.shape))
     if not dims.same(z.shape[1], w.shape[0]):
         raise RuntimeError(
-            f"Given transposed=1, weight of size {shape_text(w.shape)}, expected input{shape_text(x.shape)} to "
+            f"Given transposed=1, weight of size {shape_text(w.shape)}, expected "
+            f"input{shape_text(x.shape)} to "
             f"have {w.shape[0]} channels, but got {z.shape[1]} channels instead"
         )
     sizes, pads = [], []
@@ -110,7 +126,8 @@ def _transposed(
         s, p, o, d = stride[i], padding[i], output_padding[i], dilation[i]
         if o >= s and o >= d:
             raise RuntimeError(
-                "output padding must be smaller than either stride or dilation, but got output_padding_height: "
+                "output padding must be smaller than either stride or dilation, but got "
+                "output_padding_height: "
                 f"{o} stride_height: {s} dilation_height: {d}"
             )
         sizes.append((z.shape[2 + i] - 1) * s - 2 * p + d * (w.shape[2 + i] - 1) + o + 1)
@@ -145,7 +162,7 @@ for _n in (1, 2, 3):
     _declare(_n)
 
 
-# -- patches ----------------------------------------------------------------------------------------
+# -- patches --------------------------------------------------------------------------------------
 def _blocks(size, kernel, dilation, padding, stride):
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
@@ -155,7 +172,8 @@ def im2col(b, x, *, kernel_size, dilation, padding, stride):
     """The sliding patches of x[N, C, H, W] as columns: [N, C * kh * kw, blocks]."""
     if x.rank not in (3, 4):
         raise RuntimeError(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
+            "dimensions for "
             f"input, but got: {shape_text(x.shape)}"
         )
     z = x if x.rank == 4 else b.reshape(x, (1, *x.shape))
@@ -167,8 +185,10 @@ def im2col(b, x, *, kernel_size, dilation, padding, stride):
     )
     if oh < 1 or ow < 1:
         raise RuntimeError(
-            f"Given input with spatial size ({h}, {w}), kernel_size=({kh}, {kw}), dilation=({dilation[0]}, "
-            f"{dilation[1]}), padding=({padding[0]}, {padding[1]}), calculated shape of the array of sliding "
+            f"Given input with spatial size ({h}, {w}), kernel_size=({kh}, {kw}), "
+            f"dilation=({dilation[0]}, "
+            f"{dilation[1]}), padding=({padding[0]}, {padding[1]}), calculated shape of the array "
+            "of sliding "
             f"blocks as ({oh}, {ow}), but its components must be at least one."
         )
     z = pad(b, z, (0, 0, *padding), (0, 0, *padding))
@@ -194,7 +214,8 @@ def col2im(b, x, *, output_size, kernel_size, dilation, padding, stride):
     kh, kw = kernel_size
     if rows % (kh * kw):
         raise RuntimeError(
-            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
+            "but got "
             f"input.size(1)={rows} and kernel_size=({kh}, {kw})."
         )
     oh, ow = (
@@ -204,8 +225,10 @@ def col2im(b, x, *, output_size, kernel_size, dilation, padding, stride):
     if not dims.same(blocks, oh * ow):
         raise RuntimeError(
             f"Given output_size=({output_size[0]}, {output_size[1]}), kernel_size=({kh}, {kw}), "
-            f"dilation=({dilation[0]}, {dilation[1]}), padding=({padding[0]}, {padding[1]}), stride=({stride[0]}, "
-            f"{stride[1]}), expected size of input's dimension 2 to match the calculated number of sliding blocks "
+            f"dilation=({dilation[0]}, {dilation[1]}), padding=({padding[0]}, {padding[1]}), "
+            f"stride=({stride[0]}, "
+            f"{stride[1]}), expected size of input's dimension 2 to match the calculated number "
+            "of sliding blocks "
             f"{oh} * {ow} = {oh * ow}, but got input.size(2)={blocks}."
         )
     c = rows // (kh * kw)
@@ -225,7 +248,8 @@ def col2im(b, x, *, output_size, kernel_size, dilation, padding, stride):
             end_y, end_x = y0 + (oh - 1) * stride[0] + 1, x0 + (ow - 1) * stride[1] + 1
             part = b.emit1(
                 "pad", b.reshape(part, (n, c, oh, ow)), b.const(0, x.dtype), low=(0, 0, y0, x0),
-                high=(0, 0, height - end_y, width - end_x), interior=(0, 0, stride[0] - 1, stride[1] - 1),
+                high=(0, 0, height - end_y, width - end_x),
+                interior=(0, 0, stride[0] - 1, stride[1] - 1),
             )  # fmt: skip
             total = part if total is None else b.add(total, part)
     y = pad(b, total, (0, 0, *(-p for p in padding)), (0, 0, *(-p for p in padding)))

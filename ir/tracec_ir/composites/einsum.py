@@ -50,7 +50,8 @@ def _parse(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[s
             spread = max(spread, rank - named)
         elif named != rank:
             raise RuntimeError(
-                f"einsum(): the number of subscripts in the equation ({named}) does not match the number of "
+                f"einsum(): the number of subscripts in the equation ({named}) does not match the "
+                "number of "
                 f"dimensions ({rank}) for operand {terms.index(term)} and no ellipsis was given"
             )
     dots = [f"...{i}" for i in range(spread)]
@@ -73,7 +74,8 @@ def _parse(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[s
                 )
             if not c.startswith(".") and not any(c in t for t in inputs):
                 raise RuntimeError(
-                    f"einsum(): output subscript {c} does not appear in the equation for any input operand"
+                    f"einsum(): output subscript {c} does not appear in the equation for any "
+                    "input operand"
                 )
     else:
         every = [c for t in inputs for c in t]
@@ -107,7 +109,8 @@ def _check_sizes(terms) -> None:
                 sizes[c] = n
             elif n != 1 and not same(have, n):
                 raise RuntimeError(
-                    f"einsum(): subscript {c} has size {n} for operand {i} which does not broadcast with "
+                    f"einsum(): subscript {c} has size {n} for operand {i} which does not "
+                    "broadcast with "
                     f"previously seen size {have}"
                 )
 

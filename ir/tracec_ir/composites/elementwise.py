@@ -43,10 +43,14 @@ def addcdiv(b, x, t1, t2, value):
     """x + value * t1 / t2."""
     if t1.dtype.kind in "biu" and t2.dtype.kind in "biu":
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform "
-            "a true division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + "
-            "value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * "
-            "tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: "
+            "Integer division with addcdiv is no longer supported, and in a future  release "
+            "addcdiv will perform "
+            "a true division of tensor1 and tensor2. The historic addcdiv behavior can be "
+            "implemented as (input + "
+            "value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as "
+            "(input + value * "
+            "tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter "
+            "implementation: "
             "(input + value * tensor1 / tensor2), for all dtypes."
         )
     return b.add(x, b.mul(b.div(t1, t2), value))
@@ -117,7 +121,7 @@ def logaddexp2(b, x, y):
     return b.div(b.logaddexp(b.mul(as_float(b, x), ln2), b.mul(as_float(b, y), ln2)), ln2)
 
 
-# -- tests ------------------------------------------------------------------------------------------
+# -- tests ----------------------------------------------------------------------------------------
 @composite(nondiff=True)
 def isinf(b, x):
     """Whether x is infinite."""
@@ -180,7 +184,7 @@ def nan_to_num(b, x, *, nan=None, posinf=None, neginf=None):
     return where(b, b.eq(x, -INF), b.const(-top if neginf is None else neginf, x.dtype), y)
 
 
-# -- arithmetic -------------------------------------------------------------------------------------
+# -- arithmetic -----------------------------------------------------------------------------------
 @composite()
 def frac(b, x):
     """x - trunc(x)."""
@@ -410,7 +414,8 @@ def fill(b, x, value):
     """A tensor like x filled with one value."""
     if not is_number(value) and value.rank:
         raise RuntimeError(
-            f"fill_ only supports 0-dimension value tensor but got tensor with {value.rank} dimensions."
+            f"fill_ only supports 0-dimension value tensor but got tensor with {value.rank} "
+            "dimensions."
         )
     return b.broadcast_to(b.cast(value, x.dtype), x.shape)
 

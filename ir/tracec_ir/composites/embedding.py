@@ -18,8 +18,8 @@ def _embedding_vjp(b: Builder, op: Op, g: Value):
         g = masked(b, unsqueeze(b, b.ne(at, padding), at.rank), g)
     if op.attrs["scale_grad_by_freq"]:
         n = b.emit1(
-            "scatter", b.full(0, dtypes.i64, (weight.shape[0],)), b.full(1, dtypes.i64, at.shape), at,
-            axes=(0,), kind="add",
+            "scatter", b.full(0, dtypes.i64, (weight.shape[0],)), b.full(1, dtypes.i64, at.shape),
+            at,             axes=(0,), kind="add",
         )  # fmt: skip
         times = b.cast(b.emit1("gather", n, at, axes=(0,)), g.dtype)
         g = b.div(g, unsqueeze(b, times, at.rank))
@@ -34,8 +34,10 @@ def embedding(b, weight, index, *, padding_idx=None, scale_grad_by_freq=False):
         raise RuntimeError("'weight' must be 2-D")
     if index.dtype not in (dtypes.i64, dtypes.i32):
         raise RuntimeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but "
-            f"got torch.{spelled(index.dtype)}Tensor instead (while checking arguments for embedding)"
+            "Expected tensor for argument #1 'indices' to have one of the following scalar "
+            "types: Long, Int; but "
+            f"got torch.{spelled(index.dtype)}Tensor instead (while checking arguments for "
+            "embedding)"
         )
     return b.emit1("gather", weight, b.cast(index, dtypes.i64), axes=(0,))
 
@@ -45,14 +47,14 @@ def embedding_bag(
     b, weight, index, *rest, mode="mean", has_offsets=False, has_weights=False, padding_idx=None,
     include_last_offset=False, scale_grad_by_freq=False,
 ):  # fmt: skip
-    """Sums, means or maxima of the rows in each bag. Bags are the rows of a matrix `index`, or begin at
-    `offsets` (the next operand) in a flat one; then come weights per sample."""
+    """Sums, means or maxima of the rows in each bag. Bags are the rows of a matrix `index`, or
+    begin at `offsets` (the next operand) in a flat one; then come weights per sample."""
     offsets = rest[0] if has_offsets else None
     per_sample = rest[-1] if has_weights else None
     if not has_offsets:
         n, length = index.shape
-        bags = b.reshape(b.broadcast_to(b.reshape(b.emit1("iota", size=n, dtype=dtypes.i64), (n, 1)), (n, length)),
-                         (n * length,))  # fmt: skip
+        rows_of = b.reshape(b.emit1("iota", size=n, dtype=dtypes.i64), (n, 1))
+        bags = b.reshape(b.broadcast_to(rows_of, (n, length)), (n * length,))
         flat = b.reshape(index, (n * length,))
         if per_sample is not None:
             per_sample = b.reshape(per_sample, (n * length,))

@@ -69,7 +69,8 @@ def gather_along(b, x, index, *, dim):
     for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)):
         if i != ax and n != m and n > m:
             raise RuntimeError(
-                f"Size does not match at dimension {i} expected index {shape_text(index.shape)} to be no "
+                f"Size does not match at dimension {i} expected index {shape_text(index.shape)} "
+                "to be no "
                 f"larger than self {shape_text(x.shape)} apart from dimension {ax}"
             )
     index = b.cast(index, dtypes.i64)
@@ -89,7 +90,8 @@ def take_along_dim(b, x, index, *, dim=None):
         )
     if index.dtype is not dtypes.i64:
         raise RuntimeError(
-            f"torch.take_along_dim(): dtype of indices should be Long but got {spelled(index.dtype)}"
+            "torch.take_along_dim(): dtype of indices should be Long but got "
+            f"{spelled(index.dtype)}"
         )
     common = broadcast_shapes(_without(x.shape, ax), _without(index.shape, ax))
     x = b.broadcast_to(x, (*common[:ax], x.shape[ax], *common[ax:]))
@@ -166,7 +168,8 @@ def index_put(b, x, values, *indices, axes, accumulate=False):
     if x.dtype is not values.dtype and values.rank:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, "
-            f"got {spelled(x.dtype)} for the destination and {spelled(values.dtype)} for the source."
+            f"got {spelled(x.dtype)} for the destination and {spelled(values.dtype)} for the "
+            "source."
         )
     values = b.cast(values, x.dtype)
     first = axes[0] if _adjacent(axes) else 0
@@ -177,7 +180,8 @@ def index_put(b, x, values, *indices, axes, accumulate=False):
         fits = False
     if not fits:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {shape_text(values.shape)} cannot be broadcast to "
+            f"shape mismatch: value tensor of shape {shape_text(values.shape)} cannot be "
+            "broadcast to "
             f"indexing result of shape {shape_text(out)}"
         )
     values = b.broadcast_to(values, out)
@@ -187,13 +191,14 @@ def index_put(b, x, values, *indices, axes, accumulate=False):
     return b.emit1("scatter", x, values, *given, axes=tuple(axes), kind=kind)
 
 
-# -- selections by condition ------------------------------------------------------------------------
+# -- selections by condition ----------------------------------------------------------------------
 @composite("where")
 def where_(b, condition, x, y):
     """x where the condition holds, y elsewhere."""
     if condition.dtype not in (dtypes.b1, dtypes.u8):
         raise RuntimeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype {spelled(condition.dtype)}"
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{spelled(condition.dtype)}"
         )
     return where(b, condition, x, y)
 
@@ -211,7 +216,8 @@ def masked_fill(b, x, mask, value):
 def _check_fill(x: Value, value: Value) -> None:
     if value.type.__class__.__name__ == "TensorType" and value.rank:
         raise RuntimeError(
-            f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.rank} dimension(s)."
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.rank} dimension(s)."
         )
     order = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
     if order[value.dtype.kind] > order[x.dtype.kind] and not (
@@ -258,7 +264,8 @@ def diag_embed(b, x, *, offset=0, dim1=-2, dim2=-1):
     for d in (dim1, dim2):
         if not -rank <= d < rank:
             raise IndexError(
-                f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {d})"
+                f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but "
+                f"got {d})"
             )
     first, second = dim1 % rank, dim2 % rank
     if first == second:
@@ -327,8 +334,10 @@ def searchsorted(b, boundaries, x, *, right=False, out_int32=False):
     if boundaries.rank > 1:
         if boundaries.rank != x.rank or not same_shape(boundaries.shape[:-1], x.shape[:-1]):
             raise RuntimeError(
-                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
-                f"of boundaries tensor and input value tensor must match, but we got boundaries tensor "
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+                "dimensions "
+                "of boundaries tensor and input value tensor must match, but we got boundaries "
+                "tensor "
                 f"{shape_text(boundaries.shape)} and input value tensor {shape_text(x.shape)}"
             )
     from ..promote import result_type

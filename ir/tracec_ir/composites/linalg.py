@@ -1,4 +1,4 @@
-"""Factorisations and solutions of matrices: NumPy's LAPACK as host functions, derivatives as ops."""
+"""Factorisations and solutions of matrices: LAPACK as host functions, derivatives as ops."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _eye(b: Builder, x: Value, n) -> Value:
     return b.eq(iota_along(b, rank, rank - 2, n), iota_along(b, rank, rank - 1, n))
 
 
-# -- inverse and solution ---------------------------------------------------------------------------
+# -- inverse and solution -------------------------------------------------------------------------
 @host_function("inv", lambda x: x)
 def _np_inv(x: np.ndarray) -> np.ndarray:
     """The inverses of square matrices."""
@@ -63,7 +63,8 @@ def _np_inv(x: np.ndarray) -> np.ndarray:
         return np.linalg.inv(x)
     except np.linalg.LinAlgError:
         raise RuntimeError(
-            "linalg.inv: The diagonal element 1 is zero, the inversion could not be completed because "
+            "linalg.inv: The diagonal element 1 is zero, the inversion could not be completed "
+            "because "
             "the input matrix is singular."
         ) from None
 
@@ -114,7 +115,8 @@ def solve(b, a, y, *, left=True):
     if not dims.same(a.shape[-1], y.shape[-2] if left else y.shape[-1]):
         raise RuntimeError(
             f"linalg.solve: Incompatible shapes of A and B for the equation "
-            f"{'AX = B' if left else 'XA = B'} ({a.shape[-2]}x{a.shape[-1]} and {y.shape[-2]}x{y.shape[-1]})"
+            f"{'AX = B' if left else 'XA = B'} ({a.shape[-2]}x{a.shape[-1]} and "
+            f"{y.shape[-2]}x{y.shape[-1]})"
         )
     batch = broadcast_shapes(a.shape[:-2], y.shape[:-2])
     a = b.broadcast_to(a, (*batch, *a.shape[-2:]))
@@ -137,7 +139,7 @@ def solve_triangular(b, a, y, *, upper, left=True, unitriangular=False):
     return b.solve(t, y, left=left)
 
 
-# -- determinants -----------------------------------------------------------------------------------
+# -- determinants ---------------------------------------------------------------------------------
 @host_function("slogdet", lambda x: (TensorType(x.dtype, x.shape[:-2]),) * 2)
 def _np_slogdet(x: np.ndarray) -> tuple:
     """Signs and logarithms of the magnitudes of determinants."""
@@ -188,7 +190,7 @@ def det_of_orthogonal(b, x):
     return _host(b, "slogdet", x)[0]
 
 
-# -- factorisations ---------------------------------------------------------------------------------
+# -- factorisations -------------------------------------------------------------------------------
 @host_function("cholesky", lambda x: x)
 def _np_cholesky(x: np.ndarray) -> np.ndarray:
     """The lower triangular factors of positive definite matrices."""

@@ -25,7 +25,7 @@ from .common import (
 from .index import gather_positions
 
 
-# -- class indices ----------------------------------------------------------------------------------
+# -- class indices --------------------------------------------------------------------------------
 def _class_axis(x: Value) -> int:
     return 0 if x.rank == 1 else 1
 
@@ -41,7 +41,8 @@ def _check_classes(x: Value, target: Value, name: str) -> None:
     ):
         if x.rank > 1 and target.rank and not dims.same(x.shape[0], target.shape[0]):
             raise ValueError(
-                f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({target.shape[0]})."
+                f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
+                f"({target.shape[0]})."
             )
         raise RuntimeError(
             f"Expected target size {shape_text(want)}, got {shape_text(target.shape)}"
@@ -79,7 +80,8 @@ def nll_loss(b, logp, target, weight=None, *, ignore_index=-100, reduction="mean
     _check_classes(logp, target, "nll_loss")
     if weight is not None and not same_shape(weight.shape, (logp.shape[_class_axis(logp)],)):
         raise RuntimeError(
-            "weight tensor should be defined either for all or no classes but got weight tensor of shape: "
+            "weight tensor should be defined either for all or no classes but got weight tensor "
+            "of shape: "
             f"{shape_text(weight.shape)}"
         )
     found, counts = _picked(b, logp, target, ignore_index)
@@ -145,9 +147,11 @@ def cross_entropy_prob(b, x, target, weight=None, *, reduction="mean", label_smo
     """cross_entropy against a distribution over the classes for each sample."""
     if not same_shape(x.shape, target.shape):
         raise RuntimeError(
-            f"Expected floating point type for target with class probabilities, got {spelled(target.dtype)}"
+            "Expected floating point type for target with class probabilities, got "
+            f"{spelled(target.dtype)}"
             if target.dtype.kind not in "f"
-            else f"The size of tensor a {shape_text(x.shape)} must match the size of tensor b {shape_text(target.shape)}"
+            else f"The size of tensor a {shape_text(x.shape)} must match the size of tensor b "
+            f"{shape_text(target.shape)}"
         )
     ax = _class_axis(x)
     n = x.shape[ax]
@@ -169,7 +173,7 @@ def cross_entropy_prob(b, x, target, weight=None, *, reduction="mean", label_smo
     return b.div(total, size(b, samples, x.dtype))
 
 
-# -- regression -------------------------------------------------------------------------------------
+# -- regression -----------------------------------------------------------------------------------
 def _mse_vjp(b: Builder, op: Op, g: Value):
     x, y = op.operands[:2]
     d = b.sub(x, y)
@@ -248,14 +252,16 @@ def gaussian_nll_loss(b, x, target, var, *, full=False, eps=1e-06, reduction="me
     return reduced(b, y, reduction)
 
 
-# -- probabilities ----------------------------------------------------------------------------------
+# -- probabilities --------------------------------------------------------------------------------
 @composite()
 def binary_cross_entropy(b, x, target, weight=None, *, reduction="mean"):
     """-(target * log(x) + (1 - target) * log(1 - x)), logarithms no lower than -100."""
     if not same_shape(x.shape, target.shape):
         raise ValueError(
-            f"Using a target size (torch.Size({shape_text(target.shape)})) that is different to the input size "
-            f"(torch.Size({shape_text(x.shape)})) is deprecated. Please ensure they have the same size."
+            f"Using a target size (torch.Size({shape_text(target.shape)})) that is different to "
+            "the input size "
+            f"(torch.Size({shape_text(x.shape)})) is deprecated. Please ensure they have the same "
+            "size."
         )
     y = b.bce_terms(x, target)
     if weight is not None:
@@ -384,7 +390,7 @@ def triplet_margin_loss(
     return reduced(b, b.clamp_min(b.add(b.sub(near, far), margin), 0), reduction)
 
 
-# -- several labels ---------------------------------------------------------------------------------
+# -- several labels -------------------------------------------------------------------------------
 @composite()
 def multi_margin_loss(b, x, target, weight=None, *, p=1, margin=1.0, reduction="mean"):
     """The mean over wrong classes of max(0, margin - x[target] + x[i]) ** p."""
@@ -410,7 +416,8 @@ def multilabel_margin_loss(b, x, target, *, reduction="mean"):
     """The hinge between every labelled and every other class; labels end at the first -1."""
     if not same_shape(x.shape, target.shape):
         raise RuntimeError(
-            f"inconsistent target size: {shape_text(target.shape)} for input of size: {shape_text(x.shape)}"
+            f"inconsistent target size: {shape_text(target.shape)} for input of size: "
+            f"{shape_text(x.shape)}"
         )
     rows = x if x.rank == 2 else b.reshape(x, (1, x.type.numel))
     t = b.reshape(target, rows.shape)
@@ -441,7 +448,7 @@ def multilabel_soft_margin_loss(b, x, target, weight=None, *, reduction="mean"):
     return reduced(b, b.mean(y, dim=(x.rank - 1,)), reduction)
 
 
-# -- sequences --------------------------------------------------------------------------------------
+# -- sequences ------------------------------------------------------------------------------------
 @composite()
 def ctc_loss(
     b,

@@ -29,7 +29,8 @@ def _shapes_error(x: Value, y: Value) -> RuntimeError:
     a, c = x.shape, y.shape
     rows = dims.product(a[:-1])
     return RuntimeError(
-        f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a[-1]} and {c[0]}x{c[1] if len(c) > 1 else 1})"
+        f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a[-1]} and "
+        f"{c[0]}x{c[1] if len(c) > 1 else 1})"
     )
 
 
@@ -53,15 +54,18 @@ def matmul(b, x, y):
     if x.rank == 1 and y.rank == 1:
         if not same(x.shape[0], y.shape[0]):
             raise RuntimeError(
-                f"inconsistent tensor size, expected tensor [{x.shape[0]}] and src [{y.shape[0]}] to have the "
-                f"same number of elements, but got {x.shape[0]} and {y.shape[0]} elements respectively"
+                f"inconsistent tensor size, expected tensor [{x.shape[0]}] and src [{y.shape[0]}] "
+                "to have the "
+                f"same number of elements, but got {x.shape[0]} and {y.shape[0]} elements "
+                "respectively"
             )
         return b.reduce(b.mul(x, y), "sum", (0,))
     if y.rank == 1:
         if not same(x.shape[-1], y.shape[0]):
             if x.rank == 2:
                 raise RuntimeError(
-                    f"size mismatch, got input ({x.shape[0]}), mat ({x.shape[0]}x{x.shape[1]}), vec ({y.shape[0]})"
+                    f"size mismatch, got input ({x.shape[0]}), mat ({x.shape[0]}x{x.shape[1]}), "
+                    f"vec ({y.shape[0]})"
                 )
             raise _shapes_error(x, y)
         return b.reshape(product(b, x, b.reshape(y, (y.shape[0], 1))), x.shape[:-1])
@@ -69,7 +73,8 @@ def matmul(b, x, y):
         if not same(x.shape[0], y.shape[-2]):
             raise (
                 RuntimeError(
-                    f"mat1 and mat2 shapes cannot be multiplied (1x{x.shape[0]} and {y.shape[-2]}x{y.shape[-1]})"
+                    f"mat1 and mat2 shapes cannot be multiplied (1x{x.shape[0]} and "
+                    f"{y.shape[-2]}x{y.shape[-1]})"
                 )
                 if y.rank == 2
                 else _batch_error(b, b.reshape(x, (1, x.shape[0])), y)
@@ -89,7 +94,8 @@ def matmul(b, x, y):
 def _batch_error(b: Builder, x: Value, y: Value) -> RuntimeError:
     batch = dims.product(broadcast_shapes(x.shape[:-2], y.shape[:-2]))
     return RuntimeError(
-        f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {x.shape[-1]}] but got: "
+        f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {x.shape[-1]}] "
+        "but got: "
         f"[{batch}, {y.shape[-2]}]."
     )
 
@@ -125,7 +131,8 @@ def bmm(b, x, y):
     _check_types(x, y)
     if not same(x.shape[0], y.shape[0]) or not same(x.shape[2], y.shape[1]):
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{x.shape[0]}, {x.shape[2]}] but "
+            f"Expected size for first two dimensions of batch2 tensor to be: [{x.shape[0]}, "
+            f"{x.shape[2]}] but "
             f"got: [{y.shape[0]}, {y.shape[1]}]."
         )
     return b.emit1("dot", x, y)
@@ -143,7 +150,8 @@ def inner_dot(b, x, y):
         )
     if not same(x.shape[0], y.shape[0]):
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{x.shape[0]}] and src [{y.shape[0]}] to have the same "
+            f"inconsistent tensor size, expected tensor [{x.shape[0]}] and src [{y.shape[0]}] to "
+            "have the same "
             f"number of elements, but got {x.shape[0]} and {y.shape[0]} elements respectively"
         )
     return b.reduce(b.mul(x, y), "sum", (0,))
@@ -154,7 +162,8 @@ def linear(b, x, weight, bias=None):
     """x @ weight.T + bias."""
     if x.rank == 0 or weight.rank not in (1, 2):
         raise RuntimeError(
-            f"both arguments to linear need to be at least 1D, but they are {x.rank}D and {weight.rank}D"
+            f"both arguments to linear need to be at least 1D, but they are {x.rank}D and "
+            f"{weight.rank}D"
         )
     _check_types(x, weight)
     if weight.rank == 1:
@@ -175,16 +184,18 @@ def linear(b, x, weight, bias=None):
         return y
     if bias.dtype is not y.dtype:
         raise RuntimeError(
-            f"self and mat2 must have the same dtype, but got {spelled(bias.dtype)} and {spelled(y.dtype)}"
+            f"self and mat2 must have the same dtype, but got {spelled(bias.dtype)} and "
+            f"{spelled(y.dtype)}"
         )
     return b.add(y, bias)
 
 
-def _scaled_sum(b: Builder, x: Value, y: Value, beta, alpha, name: str) -> Value:
+def _scaled_sum(b: Builder, x: Value, y: Value, beta, alpha) -> Value:
     """beta * x + alpha * y; with beta 0 not even the NaN of x counts."""
     if x.dtype is not y.dtype:
         raise RuntimeError(
-            f"self and mat2 must have the same dtype, but got {spelled(x.dtype)} and {spelled(y.dtype)}"
+            f"self and mat2 must have the same dtype, but got {spelled(x.dtype)} and "
+            f"{spelled(y.dtype)}"
         )
     try:
         fits = tuple(broadcast_shapes(x.shape, y.shape)) == tuple(y.shape)
@@ -192,13 +203,10 @@ def _scaled_sum(b: Builder, x: Value, y: Value, beta, alpha, name: str) -> Value
         fits = False
     if not fits:
         raise RuntimeError(
-            f"The expanded size of the tensor ({y.shape[-1] if y.rank else 1}) must match the existing size "
+            f"The expanded size of the tensor ({y.shape[-1] if y.rank else 1}) must match the "
+            "existing size "
             f"({x.shape[-1] if x.rank else 1}) at non-singleton dimension {y.rank - 1}.  "
             f"Target sizes: {shape_text(y.shape)}.  Tensor sizes: {shape_text(x.shape)}"
-        )
-    if y.dtype.kind in "iu" and any(isinstance(s, float) for s in (beta, alpha)):
-        raise RuntimeError(
-            f"For integral input tensors, argument beta and alpha must not be floating point numbers ({name})."
         )
     if alpha != 1:
         y = b.mul(y, b.const(alpha, y.dtype))
@@ -216,13 +224,13 @@ def addmm(b, x, m1, m2, *, beta=1, alpha=1):
         raise RuntimeError(f"mat1 must be a matrix, got {m1.rank}-D tensor")
     if m2.rank != 2:
         raise RuntimeError(f"mat2 must be a matrix, got {m2.rank}-D tensor")
-    return _scaled_sum(b, x, b.mm(m1, m2), beta, alpha, "addmm")
+    return _scaled_sum(b, x, b.mm(m1, m2), beta, alpha)
 
 
 @composite()
 def addmv(b, x, matrix, vector, *, beta=1, alpha=1):
     """beta * x + alpha * (matrix @ vector)."""
-    return _scaled_sum(b, x, b.mv(matrix, vector), beta, alpha, "addmv")
+    return _scaled_sum(b, x, b.mv(matrix, vector), beta, alpha)
 
 
 @composite()
@@ -232,19 +240,19 @@ def addr(b, x, v1, v2, *, beta=1, alpha=1):
     from ..promote import common
 
     work = common(x.dtype, y.dtype)
-    return _scaled_sum(b, b.cast(x, work), b.cast(y, work), beta, alpha, "addr")
+    return _scaled_sum(b, b.cast(x, work), b.cast(y, work), beta, alpha)
 
 
 @composite()
 def baddbmm(b, x, m1, m2, *, beta=1, alpha=1):
     """beta * x + alpha * bmm(m1, m2)."""
-    return _scaled_sum(b, x, b.bmm(m1, m2), beta, alpha, "baddbmm")
+    return _scaled_sum(b, x, b.bmm(m1, m2), beta, alpha)
 
 
 @composite()
 def addbmm(b, x, m1, m2, *, beta=1, alpha=1):
     """beta * x + alpha * the sum of the products of the stacks."""
-    return _scaled_sum(b, x, b.reduce(b.bmm(m1, m2), "sum", (0,)), beta, alpha, "addbmm")
+    return _scaled_sum(b, x, b.reduce(b.bmm(m1, m2), "sum", (0,)), beta, alpha)
 
 
 @composite()
@@ -284,7 +292,8 @@ def tensordot(b, x, y, *, dims_self, dims_other):
             x = b.reduce(x, "sum", (i,), True)
         elif not same(x.shape[i], y.shape[j]):
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {x.shape[i]} in dim {i} and second "
+                f"contracted dimensions need to match, but first has size {x.shape[i]} in dim {i} "
+                "and second "
                 f"has size {y.shape[j]} in dim {j}"
             )
     keep_x = [i for i in range(x.rank) if i not in over_x]
@@ -331,7 +340,8 @@ def cross(b, x, y, *, dim=-1):
     ax = axis(x, dim)
     if x.shape[ax] != 3:
         raise RuntimeError(
-            f"linalg.cross: inputs dimension {dim} must have length 3. Got {x.shape[ax]} and {y.shape[ax]}"
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {x.shape[ax]} and "
+            f"{y.shape[ax]}"
         )
     u, v = ([part(b, t, ax, i, i + 1) for i in range(3)] for t in (x, y))
     parts = [b.sub(b.mul(u[i], v[j]), b.mul(u[j], v[i])) for i, j in ((1, 2), (2, 0), (0, 1))]
@@ -353,8 +363,8 @@ def _cdist_vjp(b, op, g):
     elif p == 0:
         part = b.mul(diff, 0.0)
     else:
-        part = where(b, b.eq(d, 0.0), 0.0,
-                     b.mul(b.mul(b.sign(diff), b.pow(size, p - 1)), b.div(g, b.pow(d, p - 1))))  # fmt: skip
+        slope = b.mul(b.sign(diff), b.pow(size, p - 1))
+        part = where(b, b.eq(d, 0.0), 0.0, b.mul(slope, b.div(g, b.pow(d, p - 1))))
     if p < 2 and p not in (0, 1):
         part = where(b, b.eq(size, 0.0), 0.0, part)
     dx = b.sum_to(b.reduce(part, "sum", (part.rank - 2,)), x.shape)
@@ -387,8 +397,10 @@ def cdist(b, x, y, *, p=2.0):
 def matrix_power(b, x, *, n):
     """x @ x @ ... n times (n >= 0)."""
     if x.rank < 2 or not same(x.shape[-1], x.shape[-2]):
-        raise RuntimeError("linalg.matrix_power: A must be batches of square matrices, but they are "
-                           f"{x.shape[-2] if x.rank > 1 else 1} by {x.shape[-1] if x.rank else 1} matrices")  # fmt: skip
+        raise RuntimeError(
+            "linalg.matrix_power: A must be batches of square matrices, but it is of shape "
+            f"{shape_text(x.shape)}"
+        )
     if n == 0:
         m = x.shape[-1]
         eye = b.cast(

@@ -40,7 +40,7 @@ def _affine_grads(b: Builder, op: Op, first: int, normal: Value, g: Value, kept_
     return out
 
 
-# -- layer norm -------------------------------------------------------------------------------------
+# -- layer norm -----------------------------------------------------------------------------------
 def _layer_axes(x: Value, normalized_shape) -> tuple[int, ...]:
     k = len(normalized_shape)
     if (
@@ -54,7 +54,8 @@ def _layer_axes(x: Value, normalized_shape) -> tuple[int, ...]:
         text = shape_text(normalized_shape)
         stars = ", ".join(["*", *map(str, normalized_shape)])
         raise RuntimeError(
-            f"Given normalized_shape={text}, expected input with shape [{stars}], but got input of size"
+            f"Given normalized_shape={text}, expected input with shape [{stars}], but got input "
+            "of size"
             f"{shape_text(x.shape)}"
         )
     return tuple(range(x.rank - k, x.rank))
@@ -131,7 +132,7 @@ def rms_norm(b, x, weight=None, *, normalized_shape, eps=None):
     return b.cast(_affine(b, y, weight, None, normalized_shape), x.dtype)
 
 
-# -- batch norm -------------------------------------------------------------------------------------
+# -- batch norm -----------------------------------------------------------------------------------
 def _channel_shape(x: Value) -> list:
     return [x.shape[1] if i == 1 else 1 for i in range(x.rank)]
 
@@ -183,7 +184,8 @@ def batch_norm_train(b, x, *rest, affine, eps):
     n = count(b, x, over, wide(b, x).dtype)
     if n == 1:
         raise ValueError(
-            f"Expected more than 1 value per channel when training, got input size torch.Size({shape_text(x.shape)})"
+            "Expected more than 1 value per channel when training, got input size "
+            f"torch.Size({shape_text(x.shape)})"
         )
     z = wide(b, x)
     mean = mean_over(b, z, over, True)
@@ -241,7 +243,7 @@ def native_batch_norm(b, x, *rest, affine, training, eps):
     return y, b.full(0, x.dtype, (0,)), b.full(0, x.dtype, (0,))
 
 
-# -- groups and instances ---------------------------------------------------------------------------
+# -- groups and instances -------------------------------------------------------------------------
 def _grouped(b: Builder, x: Value, groups: int) -> Value:
     n, c = x.shape[:2]
     return b.reshape(x, (n, groups, (c // groups) * dims.product(x.shape[2:])))
@@ -269,14 +271,17 @@ def group_norm(b, x, weight=None, bias=None, *, num_groups, eps=1e-05):
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {x.rank}")
     if not dims.same(x.shape[1] % num_groups, 0):
         raise RuntimeError(
-            "Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            "Expected number of channels in input to be divisible by num_groups, but got input "
+            "of shape "
             f"{shape_text(x.shape)} and num_groups={num_groups}"
         )
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and not same_shape(value.shape, (x.shape[1],)):
             raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got "
-                f"{name} of shape {shape_text(value.shape)} and input of shape {shape_text(x.shape)}"
+                f"Expected {name} to be a vector of size equal to the number of channels in "
+                "input, but got "
+                f"{name} of shape {shape_text(value.shape)} and input of shape "
+                f"{shape_text(x.shape)}"
             )
     d, _, scale = _moments(b, _grouped(b, wide(b, x), num_groups), (2,), eps)
     y = b.reshape(b.mul(d, scale), x.shape)
@@ -302,7 +307,8 @@ def instance_norm(b, x, weight=None, bias=None, *, eps):
     """x brought to mean 0 and variance 1 within each channel of each sample."""
     if x.rank < 3:
         raise RuntimeError(
-            f"Expected more than 1 spatial element when training, got input size {shape_text(x.shape)}"
+            "Expected more than 1 spatial element when training, got input size "
+            f"{shape_text(x.shape)}"
         )
     args = [v for v in (x, weight, bias) if v is not None]
     return b.apply("group_norm", args, {"num_groups": x.shape[1], "eps": eps})[0]
@@ -313,7 +319,8 @@ def local_response_norm(b, x, *, size, alpha=1e-4, beta=0.75, k=1.0):
     """x divided by a power of the mean square over neighbouring channels."""
     if x.rank < 3:
         raise ValueError(
-            f"Expected 3D or higher dimensionality                          input (got {x.rank} dimensions)"
+            f"Expected 3D or higher dimensionality                          input (got {x.rank} "
+            "dimensions)"
         )
     squares = b.mul(x, x)
     low, high = [0] * x.rank, [0] * x.rank

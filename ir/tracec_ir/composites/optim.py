@@ -1,4 +1,4 @@
-"""Optimizer steps over all parameters at once: every update is elementwise, so that all of them fuse."""
+"""Optimizer steps over all parameters at once: elementwise updates, so that all of them fuse."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def _scaled(b: Builder, x: Value, factor: Value) -> Value:
 
 
 @composite(nondiff=True)
-def sgd_step(b, lr, momentum, dampening, weight_decay, *tensors, n, has_momentum=False, has_decay=False,
-             nesterov=False, maximize=False, first=False):  # fmt: skip
-    """SGD: new parameters, then new momentum buffers. `first`: the buffers begin as the gradients."""
+def sgd_step(b, lr, momentum, dampening, weight_decay, *tensors, n, has_momentum=False,
+             has_decay=False, nesterov=False, maximize=False, first=False):  # fmt: skip
+    """SGD: new parameters, then new momentum buffers (`first`: they begin as the gradients)."""
     columns = _columns(tensors, n)
     params, grads = columns[:2]
     buffers = columns[2] if has_momentum and not first else (None,) * n
@@ -45,8 +45,8 @@ def sgd_step(b, lr, momentum, dampening, weight_decay, *tensors, n, has_momentum
 @composite(nondiff=True)
 def adam_step(b, lr, beta1, beta2, eps, weight_decay, *tensors, n, amsgrad=False, decoupled=False,
               has_decay=False, maximize=False):  # fmt: skip
-    """Adam (`decoupled`: AdamW): new parameters, first and second moments, [largest second moments],
-    steps."""
+    """Adam (`decoupled`: AdamW): new parameters, first and second moments, [largest second
+    moments], steps."""
     columns = _columns(tensors, n)
     results: list[list[Value]] = [[] for _ in range(5 if amsgrad else 4)]
     for row in zip(*columns, strict=True):

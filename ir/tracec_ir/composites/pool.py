@@ -1,4 +1,4 @@
-"""Pooling: maxima and means over windows, with strides, over given output sizes, and their inverse."""
+"""Pooling: maxima and means over windows, strided or to given output sizes; unpooling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .index import gather_positions
 def _spatial(x: Value, n: int, name: str) -> None:
     if x.rank not in (n + 1, n + 2):
         raise RuntimeError(
-            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got: "
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size "
+            "for input, but got: "
             f"{shape_text(x.shape)}"
         )
 
@@ -37,7 +38,8 @@ def _checked(x: Value, kernel, stride, padding, dilation, ceil_mode: bool) -> li
             raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
         if 2 * p > (k - 1) * d + 1:
             raise RuntimeError(
-                f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
+                f"pad should be at most half of effective kernel size, but got pad={p}, "
+                f"kernel_size={k} and "
                 f"dilation={d}"
             )
     if any(s <= 0 for s in stride):
@@ -53,7 +55,8 @@ def _checked(x: Value, kernel, stride, padding, dilation, ceil_mode: bool) -> li
         given = "x".join(map(str, (x.shape[-n - 1], *sizes)))
         made = "x".join(map(str, (x.shape[-n - 1], *out)))
         raise RuntimeError(
-            f"Given input size: ({given}). Calculated output size: ({made}). Output size is too small"
+            f"Given input size: ({given}). Calculated output size: ({made}). Output size is too "
+            "small"
         )
     return out
 
@@ -283,7 +286,7 @@ def _declare(n: int) -> None:
 
     @composite(f"adaptive_avg_pool{n}d")
     def adaptive_avg_pool(b, x, *, output_size):
-        """Means over windows that divide the input into `output_size` parts (None: as the input)."""
+        """Means over windows that divide the input into `output_size` parts (None: all)."""
         _spatial(x, n, f"adaptive_avg_pool{n}d")
         y = x
         for i, o in enumerate(_resolved(x, output_size, n)):
@@ -292,7 +295,7 @@ def _declare(n: int) -> None:
 
     @composite(f"adaptive_max_pool{n}d")
     def adaptive_max_pool(b, x, *, output_size):
-        """Maxima over windows that divide the input into `output_size` parts, and their positions."""
+        """Maxima over windows that divide the input into `output_size` parts, and positions."""
         _spatial(x, n, f"adaptive_max_pool{n}d")
         return _adaptive_max(b, x, _resolved(x, output_size, n))
 
@@ -327,11 +330,7 @@ def _avg_pool(b, x, kernel, stride, padding, ceil_mode, count_include_pad, divis
             b, x, out, kernel, stride, padding, ceil_mode, count_include_pad, z.dtype
         )
         n_in = area if n_in is None else n_in
-    y = (
-        b.div(total, n_in)
-        if z.dtype.kind in "fc"
-        else b.idiv(total, b.full(area, z.dtype, total.shape))
-    )
+    y = b.div(total, n_in) if z.dtype.kind in "fc" else b.div_trunc(total, n_in)
     return b.cast(y, x.dtype)
 
 
@@ -353,13 +352,14 @@ def _window_counts(b, x, out, kernel, stride, padding, ceil_mode, count_include_
     return total
 
 
-# -- adaptive ---------------------------------------------------------------------------------------
+# -- adaptive -------------------------------------------------------------------------------------
 def _resolved(x: Value, output_size, n: int) -> list[Dim]:
     sizes = x.shape[x.rank - n :]
     out = [s if o is None else o for o, s in zip(output_size, sizes, strict=True)]
     if any(o < 0 for o in out if isinstance(o, int)):
         raise RuntimeError(
-            f"adaptive_avg_pool{n}d(): elements of output_size must be greater than or equal to 0 but received "
+            f"adaptive_avg_pool{n}d(): elements of output_size must be greater than or equal to 0 "
+            "but received "
             f"{{{', '.join(map(str, output_size))}}}"
         )
     return out
@@ -392,7 +392,7 @@ def _adaptive_mean(b: Builder, x: Value, ax: int, out: Dim) -> Value:
 
 
 def _adaptive_windows(b: Builder, x: Value, ax: int, out: Dim) -> tuple[Value, Value, Value]:
-    """x with axis `ax` read as [out, widest window], which of that counts, and the window lengths."""
+    """x with axis `ax` read as [out, widest window], what of that counts, and window lengths."""
     size = x.shape[ax]
     start, end = _bounds(b, size, out)
     widest = (size + out - 1) // out + (0 if dims.same(size % out, 0) else 1)
@@ -446,7 +446,8 @@ def _unpool(b: Builder, x: Value, indices: Value, output_size) -> Value:
         )
     if not same_shape(x.shape, indices.shape):
         raise RuntimeError(
-            f"Expected shape of indices to be same as that of the input tensor ({shape_text(x.shape)}) but got "
+            "Expected shape of indices to be same as that of the input tensor "
+            f"({shape_text(x.shape)}) but got "
             f"indices tensor with shape: {shape_text(indices.shape)}"
         )
     lead = x.shape[: x.rank - n]

@@ -69,7 +69,7 @@ def _no_information(b: Builder, op: Op, g: Value):
 
 @composite(vjp=_no_information)
 def normal(b, mean, std, seed, offset, *, size, dtype):
-    """Normal with a mean and a standard deviation (numbers or tensors); two words (float64: four)."""
+    """Normal with a mean and a deviation (numbers or tensors); two words (float64: four)."""
     z = normal_01(b, seed, offset, size, dtype)
     return b.cast(b.add(b.mul(z, std), mean), dtype)
 
@@ -118,8 +118,8 @@ def _dropped(b: Builder, y: Value, x: Value, p, scale, seed, offset, axes) -> Va
 # The mask is drawn again in the backward pass instead of being kept.
 @composite(vjp=_dropout_vjp)
 def dropout(b, x, p, scale, seed, offset, *, axes=None):
-    """x with elements zeroed with probability p, the others times `scale`; one word. With `axes`, one
-    draw serves everything along the other dimensions."""
+    """x with elements zeroed with probability p, the others times `scale`; one word. With `axes`,
+    one draw serves everything along the other dimensions."""
     return _dropped(b, x, x, p, scale, seed, offset, axes)
 
 

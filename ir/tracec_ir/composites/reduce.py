@@ -63,7 +63,8 @@ def nanmean(b, x, *, dim=None, keepdim=False, dtype=None):
     """The mean over `dim` of what is not NaN."""
     if x.dtype.kind not in "fc":
         raise RuntimeError(
-            f"nanmean(): expected input to have floating point or complex dtype but got {spelled(x.dtype)}"
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{spelled(x.dtype)}"
         )
     known = b.logical_not(b.isnan(x))
     total = b.nansum(x, dim=dim, keepdim=keepdim, dtype=dtype)

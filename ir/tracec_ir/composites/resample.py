@@ -12,8 +12,8 @@ from .common import iota, masked, move, size, unsqueeze, where, wide
 
 @composite()
 def interpolate(b, x, *, size, mode, align_corners=False, scales=None):
-    """x[N, C, ...] resampled to spatial sizes `size`. `scales` are the factors the user gave, if any;
-    they, and not the ratio of the sizes, then decide where samples are taken."""
+    """x[N, C, ...] resampled to spatial sizes `size`. `scales` are the factors the user gave, if
+    any; they, and not the ratio of the sizes, then decide where samples are taken."""
     n = len(size)
     if x.rank != n + 2:
         raise RuntimeError(f"Expected input with {n + 2} dimensions, got {x.rank}")
@@ -119,24 +119,27 @@ def _cubic(b: Builder, x: Value, ax: int, out: Dim, factor, align_corners: bool)
     return total
 
 
-# -- sampling at given places -----------------------------------------------------------------------
+# -- sampling at given places ---------------------------------------------------------------------
 @composite()
 def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
-    """x[N, C, *S] read at grid[N, *out, d]: coordinates in [-1, 1], the last dimension of x first."""
+    """x[N, C, *S] read at grid[N, *out, d]: coordinates in [-1, 1], x's last dimension first."""
     d = x.rank - 2
     if grid.rank != x.rank or d not in (2, 3):
         raise RuntimeError(
-            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with "
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, "
+            "but got input with "
             f"sizes {list(x.shape)} and grid with sizes {list(grid.shape)}"
         )
     if not dims.same(x.shape[0], grid.shape[0]):
         raise RuntimeError(
-            "grid_sampler(): expected grid and input to have same batch size, but got input with sizes "
+            "grid_sampler(): expected grid and input to have same batch size, but got input with "
+            "sizes "
             f"{list(x.shape)} and grid with sizes {list(grid.shape)}"
         )
     if not dims.same(grid.shape[-1], d):
         raise RuntimeError(
-            f"grid_sampler(): expected grid to have size {d} in last dimension, but got grid with sizes {list(grid.shape)}"
+            f"grid_sampler(): expected grid to have size {d} in last dimension, but got grid with "
+            f"sizes {list(grid.shape)}"
         )
     places = []
     for i in range(d):  # axis i of the image is coordinate d - 1 - i
@@ -154,7 +157,8 @@ def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corn
         return _bicubic_sample(b, x, places, padding_mode, align_corners)
     if mode != "bilinear":
         raise ValueError(
-            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
+            f"'bicubic', but got: '{mode}'"
         )
     total = None
     lows = [b.floor(p) for p in places]
@@ -190,7 +194,8 @@ def _inside(b: Builder, at: Value, n: Dim, padding_mode: str, align_corners: boo
             at = _reflected(b, at, -0.5, length)
     elif padding_mode != "border":
         raise ValueError(
-            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
+            "'reflection', but got: "
             f"'{padding_mode}'"
         )
     return b.clamp(at, 0.0, b.sub(length, 1.0))

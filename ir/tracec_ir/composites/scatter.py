@@ -35,15 +35,18 @@ def _prepare(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str
         return x, None, src, ax
     if index.rank != x.rank or src.rank != x.rank:
         raise RuntimeError(
-            f"Index tensor must have the same number of dimensions as {'self' if index.rank != x.rank else 'src'} tensor"
+            "Index tensor must have the same number of dimensions as "
+            f"{'self' if index.rank != x.rank else 'src'} tensor"
         )
     for i, n in enumerate(index.shape):
         if (i != ax and n != x.shape[i] and n > x.shape[i]) or (
             n != src.shape[i] and n > src.shape[i]
         ):
             raise RuntimeError(
-                f"Expected index {shape_text(index.shape)} to be no larger than self {shape_text(x.shape)} "
-                f"apart from dimension {ax} and to be no larger size than src {shape_text(src.shape)}"
+                f"Expected index {shape_text(index.shape)} to be no larger than self "
+                f"{shape_text(x.shape)} "
+                f"apart from dimension {ax} and to be no larger size than src "
+                f"{shape_text(src.shape)}"
             )
         src = take(b, src, i, 0, n)
     return x, b.cast(index, dtypes.i64), src, ax
@@ -125,18 +128,20 @@ def _reduce_into(
     return y
 
 
-# -- whole slices -----------------------------------------------------------------------------------
+# -- whole slices ---------------------------------------------------------------------------------
 def _slices(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str):
     """x with `dim` in front, i64 index, source with `dim` in front, and the axis."""
     ax = axis(x, dim)
     if index.rank > 1:
         raise IndexError(
-            f"{name}(): Index is supposed to be a vector, but got dim: {index.rank} with type: {spelled(index.dtype)} and size: {shape_text(index.shape)}"
+            f"{name}(): Index is supposed to be a vector, but got dim: {index.rank} with type: "
+            f"{spelled(index.dtype)} and size: {shape_text(index.shape)}"
         )
     check_index(index, name)
     if src.dtype is not x.dtype:
         raise RuntimeError(
-            f"{name}(): self ({spelled(x.dtype)}) and source ({spelled(src.dtype)}) must have the same scalar type"
+            f"{name}(): self ({spelled(x.dtype)}) and source ({spelled(src.dtype)}) must have the "
+            "same scalar type"
         )
     row = x if x.rank else b.reshape(x, (1,))
     index = b.cast(index if index.rank else b.reshape(index, (1,)), dtypes.i64)
@@ -179,7 +184,8 @@ def index_reduce(b, x, index, source, *, dim, reduce, include_self=True):
     """x with the slices of source reduced into those that `index` names."""
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(
-            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+            "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
+            f"{reduce}."
         )
     row, at, src, ax = _slices(b, x, index, source, dim, "index_reduce")
     y = _reduce_into(b, row, src, [at], (0,), reduce, include_self)
@@ -192,7 +198,8 @@ def index_fill(b, x, index, value, *, dim):
     ax = axis(x, dim)
     if not is_number(value) and value.rank:
         raise RuntimeError(
-            f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.rank} dimension(s)."
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.rank} dimension(s)."
         )
     if index.rank > 1:
         raise IndexError("index_fill_(): Index is supposed to be a vector")
@@ -215,12 +222,14 @@ def put(b, x, index, source, *, accumulate=False):
         )
     if source.dtype is not x.dtype:
         raise RuntimeError(
-            f"put_(): self and source expected to have the same dtype, but got self.dtype = {spelled(x.dtype)} "
+            "put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{spelled(x.dtype)} "
             f"and source.dtype = {spelled(source.dtype)}"
         )
     if source.type.numel != index.type.numel:
         raise RuntimeError(
-            f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
+            "put_(): Expected source and index to have the same number of elements, but got "
+            "source.numel() = "
             f"{source.type.numel}, index.numel() = {index.type.numel}"
         )
     kind = "add" if accumulate else "set"
@@ -235,7 +244,8 @@ def masked_scatter(b, x, mask, source):
 
     if mask.dtype is not dtypes.b1:
         raise RuntimeError(
-            f"masked_scatter_ only supports boolean masks, but got mask with dtype {spelled(mask.dtype)}"
+            "masked_scatter_ only supports boolean masks, but got mask with dtype "
+            f"{spelled(mask.dtype)}"
         )
     if source.dtype is not x.dtype:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "

@@ -30,7 +30,8 @@ def cat(b, *xs, dim=0):
         for d in range(x.rank):
             if d != ax and not dims.same(x.shape[d], first.shape[d]):
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {ax}. Expected size {first.shape[d]} but "
+                    f"Sizes of tensors must match except in dimension {ax}. Expected size "
+                    f"{first.shape[d]} but "
                     f"got size {x.shape[d]} for tensor number {i} in the list."
                 )
     return concat(b, [b.cast(x, work) for x in kept], ax)
@@ -45,7 +46,8 @@ def stack(b, *xs, dim=0):
             not dims.same(m, n) for m, n in zip(x.shape, xs[0].shape, strict=True)
         ):
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {shape_text(xs[0].shape)} at entry 0 and "
+                f"stack expects each tensor to be equal size, but got {shape_text(xs[0].shape)} "
+                "at entry 0 and "
                 f"{shape_text(x.shape)} at entry {i}"
             )
     work = promote.result_type([x.type for x in xs])
@@ -113,7 +115,8 @@ def repeat(b, x, *, sizes):
     """x laid out sizes[i] times along each dimension; leading sizes add dimensions."""
     if len(sizes) < x.rank:
         raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
         )
     if any(isinstance(n, int) and n < 0 for n in sizes):
         raise RuntimeError(
@@ -134,7 +137,8 @@ def constant_pad_nd(b, x, *, pad, value=0.0):
         n = x.shape[i] + lo + hi
         if isinstance(n, int) and n < 0:
             raise RuntimeError(
-                f"The input size {x.shape[i]}, plus negative padding {lo} and {hi} resulted in a negative output "
+                f"The input size {x.shape[i]}, plus negative padding {lo} and {hi} resulted in a "
+                "negative output "
                 f"size, which is invalid. Check dimension {i} of your input."
             )
     return pad_by(b, x, low, high, value)
@@ -146,7 +150,8 @@ def _pad_pairs(x: Value, amounts) -> tuple[list, list]:
     k = len(amounts) // 2
     if k > x.rank:
         raise RuntimeError(
-            f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is "
+            "Length of pad should be no more than twice the number of dimensions of the input. "
+            "Pad length is "
             f"{len(amounts)} while the input has {x.rank} dimensions."
         )
     low, high = [0] * x.rank, [0] * x.rank
@@ -179,7 +184,8 @@ def _continued(b: Builder, x: Value, ax: int, low: int, high: int, mode: str) ->
     elif mode == "reflect":
         if low >= n or high >= n:
             raise RuntimeError(
-                "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding "
+                "Argument #4: Padding size should be less than the corresponding input "
+                "dimension, but got: padding "
                 f"({low}, {high}) at dimension {ax} of input {shape_text(x.shape)}"
             )
         if low:
@@ -208,14 +214,16 @@ def pixel_shuffle(b, x, *, upscale_factor):
     r = upscale_factor
     if x.rank < 3:
         raise RuntimeError(
-            f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {x.rank} dimension(s)"
+            "pixel_shuffle expects input to have at least 3 dimensions, but got input with "
+            f"{x.rank} dimension(s)"
         )
     if r <= 0:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
     *lead, c, h, w = x.shape
     if not dims.same(c % (r * r), 0):
         raise RuntimeError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square "
+            "of upscale_factor, "
             f"but input.size(-3)={c} is not divisible by {r * r}"
         )
     k = len(lead)
@@ -230,7 +238,8 @@ def pixel_unshuffle(b, x, *, downscale_factor):
     r = downscale_factor
     if x.rank < 3:
         raise RuntimeError(
-            f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {x.rank} dimension(s)"
+            "pixel_unshuffle expects input to have at least 3 dimensions, but got input with "
+            f"{x.rank} dimension(s)"
         )
     if r <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
@@ -238,7 +247,8 @@ def pixel_unshuffle(b, x, *, downscale_factor):
     for size, name, i in ((h, "height", -2), (w, "width", -1)):
         if not dims.same(size % r, 0):
             raise RuntimeError(
-                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({i})={size} is "
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but "
+                f"input.size({i})={size} is "
                 f"not divisible by {r}"
             )
     k = len(lead)
@@ -252,7 +262,8 @@ def channel_shuffle(b, x, *, groups):
     """The channels of the groups interleaved."""
     if x.rank < 3:
         raise RuntimeError(
-            f"channel_shuffle expects input with > 2 dims, but got input with sizes {shape_text(x.shape)}"
+            "channel_shuffle expects input with > 2 dims, but got input with sizes "
+            f"{shape_text(x.shape)}"
         )
     n, c, *rest = x.shape
     if groups <= 0:

@@ -138,7 +138,8 @@ def vector_norm(b, x, *, ord=2.0, dim=None, keepdim=False, dtype=None):
         for a in over:
             if x.shape[a] == 0:
                 raise RuntimeError(
-                    f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the "
+                    f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because "
+                    "the "
                     "operation does not have an identity"
                 )
     z = b.abs(wide(b, b.cast(x, out)))
@@ -174,6 +175,8 @@ def normalize(b, x, *, p=2.0, dim=1, eps=1e-12):
 @composite()
 def renorm(b, x, *, p, dim, maxnorm):
     """x with every slice along `dim` scaled down to p-norm at most maxnorm."""
+    if x.rank < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {x.rank} dimensions")
     ax = axis(x, dim)
     over = tuple(i for i in range(x.rank) if i != ax)
     n = b.vector_norm(x, ord=float(p), dim=over, keepdim=True)
@@ -367,7 +370,7 @@ def _starts(b: Builder, ordered: Value, ax: int) -> Value:
     )  # fmt: skip
 
 
-# -- differences and covariance ---------------------------------------------------------------------
+# -- differences and covariance -------------------------------------------------------------------
 @composite()
 def cov(b, x, *weights, correction=1, has_fweights=False, has_aweights=False):
     """The covariance of the rows of a matrix (of one row: the variance), its columns weighted by
