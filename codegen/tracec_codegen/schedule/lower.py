@@ -134,7 +134,7 @@ class KernelMaker:
                 blocks = loops.split(frames, at, block, var)
                 frames, kinds = [blocks, *frames], ["parallel", *kinds]
             else:
-                frames = [frames[at], *frames[:at], *frames[at + 1 :]]
+                frames = _outermost(frames, at)
                 kinds = ["parallel", *kinds[:at], *kinds[at + 1 :]]
         self.body.place(loops.nest(frames, kinds, unroll))
 
@@ -412,6 +412,17 @@ def identity(kind: str, dtype: dtypes.DType):
 
 def _zero(dtype: dtypes.DType):
     return 0.0 if dtype.kind == "f" else 0
+
+
+def _outermost(frames: list[Frame], at: int) -> list[Frame]:
+    """The frames with number `at` in front; its statements, which may depend on the loops that it
+    passes, go to the innermost of those."""
+    if at == 0:
+        return frames
+    moved, before = frames[at], frames[at - 1]
+    before.stmts.extend(moved.stmts)
+    moved.stmts = []
+    return [moved, *frames[:at], *frames[at + 1 :]]
 
 
 def _parallel_frame(frames: list[Frame], lane: int, block: int) -> int:
