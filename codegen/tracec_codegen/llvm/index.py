@@ -283,7 +283,8 @@ class IndexEmitter:
 
     def _lane_atom(self, atom: Atom) -> Value:
         f = self.s.f
-        if atom.kind in ("//", "%"):
+        power = isinstance(atom.b, int) and atom.b > 0 and atom.b & (atom.b - 1) == 0
+        if atom.kind in ("//", "%") and not power:  # powers of two are shifts and masks
             fast = self._consecutive_division(atom)
             if fast is not None:
                 return fast
