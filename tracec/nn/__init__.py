@@ -22,6 +22,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"{__name__}.{name}")
+    if name == "DataParallel":
+        from .parallel import DataParallel
+
+        return DataParallel
     if name in modules._HOME:
         value = getattr(modules, name)
         globals()[name] = value

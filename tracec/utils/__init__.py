@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_SUBMODULES = ("checkpoint", "data", "hooks", "_pytree", "benchmark")
+_SUBMODULES = ("checkpoint", "data", "hooks", "_pytree")
 
 __all__ = ["data", "hooks"]
 

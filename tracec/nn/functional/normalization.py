@@ -33,6 +33,8 @@ def batch_norm(
         _verify_batch_size(input.size())
     if eps <= 0.0:
         raise ValueError(f"batch_norm eps must be positive, but got {eps}")
+    if training and input.numel() == 0:
+        running_mean = running_var = None  # nothing was seen
     return ops.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
