@@ -144,7 +144,9 @@ def zero_(self: Tensor) -> Tensor:
 @face("torch method")
 def conj(input: Tensor) -> Tensor:
     """The complex conjugate; real tensors are their own."""
-    return input if input.dtype.kind != "c" else apply("conj", (input,))
+    if input.dtype.kind == "c":
+        raise NotImplementedError("conj of complex tensors")
+    return input
 
 
 list_as(conj, "torch method", "conj_physical")
@@ -165,7 +167,9 @@ def resolve_neg(input: Tensor) -> Tensor:
 @face("torch method")
 def real(input: Tensor) -> Tensor:
     """The real part."""
-    return input if input.dtype.kind != "c" else apply("real", (input,))
+    if input.dtype.kind == "c":
+        raise NotImplementedError("real of complex tensors")
+    return input
 
 
 @face("torch method")
@@ -173,7 +177,7 @@ def imag(input: Tensor) -> Tensor:
     """The imaginary part."""
     if input.dtype.kind != "c":
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return apply("imag", (input,))
+    raise NotImplementedError("imag of complex tensors")
 
 
 @face("torch method")

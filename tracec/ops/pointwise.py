@@ -20,17 +20,21 @@ log1p sin cos tan asin=arcsin acos=arccos atan=arctan sinh cosh tanh asinh=arcsi
 atanh=arctanh logical_not bitwise_not sigmoid square frac deg2rad rad2deg sgn
 """
 # these are also in torch.special
-_UNARY_SPECIAL = "exp2 erf erfc erfinv lgamma=gammaln digamma=psi sinc i0"
+_UNARY_SPECIAL = "exp2 erf erfc erfinv lgamma=gammaln digamma=psi sinc"
 _TESTS = "isnan isinf isfinite isposinf isneginf isreal signbit"
-# name=op; both operands tensors or numbers
+# name=op; the second operand may be a number
 _BINARY = """
-atan2=atan2 fmod=fmod remainder=remainder floor_divide=floor_divide eq=eq ne=ne
-lt=lt le=le gt=gt ge=ge logical_and=logical_and logical_or=logical_or logical_xor=logical_xor
-bitwise_and=bitwise_and bitwise_or=bitwise_or bitwise_xor=bitwise_xor bitwise_left_shift=shl
-bitwise_right_shift=shr copysign=copysign nextafter=nextafter hypot=hypot xlogy=xlogy gcd=gcd
-lcm=lcm heaviside=heaviside ldexp=ldexp
+fmod=fmod floor_divide=floor_divide eq=eq ne=ne lt=lt le=le gt=gt ge=ge copysign=copysign
+ldexp=ldexp
 """
-_BINARY_PURE = "maximum minimum fmax fmin logaddexp logaddexp2"
+# ... and the first one too
+_BINARY_MIXED = """
+remainder=remainder bitwise_and=bitwise_and bitwise_or=bitwise_or bitwise_xor=bitwise_xor
+bitwise_left_shift=shl bitwise_right_shift=shr xlogy=xlogy
+"""
+# both operands are tensors
+_BINARY_TENSORS = "atan2 logical_and logical_or logical_xor nextafter hypot gcd lcm heaviside"
+_BINARY_PURE = "maximum minimum fmax fmin logaddexp logaddexp2"  # ... and there is no in-place form
 _BINARY_ALIASES = {
     "atan2": ("arctan2",), "ne": ("not_equal",), "lt": ("less",), "le": ("less_equal",),
     "gt": ("greater",), "ge": ("greater_equal",),
@@ -46,16 +50,32 @@ def _unary(op: str):
     return fn
 
 
-def _binary(op: str):
+def _binary(name: str, op: str, number_first: bool = False, number_second: bool = True):
     def fn(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
         c = other.__class__
-        if isinstance(input, Tensor) and (c is float or c is int or isinstance(other, Tensor)):
+        if isinstance(input, Tensor) and (
+            isinstance(other, Tensor) or (number_second and (c is float or c is int))
+        ):
             r = binary(op, input, other)
         else:
+            _refuse(name, input, other, number_first, number_second)
             r = apply(op, (number(input), number(other)))
         return r if out is None else given(out, r)
 
     return fn
+
+
+def _refuse(name: str, input: Any, other: Any, number_first: bool, number_second: bool) -> None:
+    """Raises TypeError where a tensor is needed and there is none."""
+    first, second = isinstance(input, Tensor), isinstance(other, Tensor)
+    if not first and not (number_first and second):
+        raise TypeError(
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
+    if not second and not number_second:
+        raise TypeError(
+            f"{name}(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}"
+        )
 
 
 def _declare(
@@ -77,11 +97,15 @@ for _entry in _UNARY_SPECIAL.split():
         list_as(globals()[_name], "special", _alias)
 for _name in _TESTS.split():
     _declare(_unary(_name), _name, _name, "torch method")
-for _entry in _BINARY.split():
+for _entry in _BINARY.split() + _BINARY_MIXED.split():
     _name, _op = _entry.split("=")
-    _declare(_binary(_op), _name, _op, "torch method", _BINARY_ALIASES.get(_name, ()), True)
+    _fn = _binary(_name, _op, _entry in _BINARY_MIXED)
+    _declare(_fn, _name, _op, "torch method", _BINARY_ALIASES.get(_name, ()), True)
+for _name in _BINARY_TENSORS.split():
+    _fn = _binary(_name, _name, number_second=False)
+    _declare(_fn, _name, _name, "torch method", _BINARY_ALIASES.get(_name, ()), True)
 for _name in _BINARY_PURE.split():
-    _declare(_binary(_name), _name, _name, "torch method")
+    _declare(_binary(_name, _name, number_second=False), _name, _name, "torch method")
 for _name, _on in (
     ("sigmoid", "expit"),
     ("log1p", "log1p"),
@@ -89,9 +113,9 @@ for _name, _on in (
     ("xlogy", "xlogy"),
 ):
     list_as(globals()[_name], "special", _on)
-for _name in ("entr", "ndtr", "ndtri", "log_ndtr", "erfcx", "i0e", "i1", "i1e"):
+for _name in ("entr", "ndtr", "ndtri"):
     _declare(_unary(_name), _name, _name, "special")
-_declare(_binary("xlog1py"), "xlog1py", "xlog1py", "special")
+_declare(_binary("xlog1py", "xlog1py", True), "xlog1py", "xlog1py", "special")
 
 
 @face(inplace=True)
@@ -133,6 +157,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
 @face()
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """other - alpha * input."""
+    need_tensor(input, "rsub")
     return sub(number(other), number(input), alpha=alpha)
 
 
@@ -170,6 +195,8 @@ def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 @face(inplace=True)
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """input ** exponent."""
+    if not isinstance(exponent, Tensor):
+        need_tensor(input, "pow")
     e = exponent
     if (
         e.__class__ in (int, float)
@@ -188,6 +215,8 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
 @face()
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """input ** exponent in double precision."""
+    if not isinstance(exponent, Tensor):
+        need_tensor(input, "float_power")
     return given(out, apply("float_power", (number(input), number(exponent))))
 
 
@@ -236,6 +265,8 @@ list_as(polygamma, "special", "polygamma")
 @face("special")
 def zeta(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """Hurwitz's zeta function."""
+    if not isinstance(other, Tensor):
+        need_tensor(input, "special_zeta")
     return given(out, apply("zeta", (number(input), number(other))))
 
 
@@ -264,12 +295,14 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
 @face(inplace=True)
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     """input, but at least min."""
+    need_tensor(input, "clamp_min")
     return given(out, apply("clamp_min", (input, number(min))))
 
 
 @face(inplace=True)
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     """input, but at most max."""
+    need_tensor(input, "clamp_max")
     return given(out, apply("clamp_max", (input, number(max))))
 
 
@@ -378,9 +411,3 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like input filled with one value."""
     return apply("fill", (input, number(value)))
-
-
-@face("torch")
-def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """abs * exp(i * angle)."""
-    return given(out, apply("polar", (abs, angle)))

@@ -325,8 +325,20 @@ def _check_normal(mean: float, std: float) -> None:
 
 _uniform = _filler("uniform_", "uniform", 1, (0.0, 1.0), _check_uniform)
 _normal = _filler("normal_", "normal", 2, (0.0, 1.0), _check_normal)
-_cauchy = _filler("cauchy_", "cauchy", 1, (0.0, 1.0))
-_log_normal = _filler("log_normal_", "log_normal", 2, (1.0, 2.0))
+
+
+def _check_cauchy(median: float, sigma: float) -> None:
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
+
+
+def _check_log_normal(mean: float, std: float) -> None:
+    if std <= 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
+
+
+_cauchy = _filler("cauchy_", "cauchy", 1, (0.0, 1.0), _check_cauchy)
+_log_normal = _filler("log_normal_", "log_normal", 2, (1.0, 2.0), _check_log_normal)
 
 
 @face("method")

@@ -150,7 +150,7 @@ def isneginf(b, x):
 def isreal(b, x):
     """Whether x has no imaginary part."""
     if x.dtype.kind == "c":
-        return b.eq(b.imag(x), 0)
+        raise NotImplementedError("isreal of complex tensors")
     return b.full(True, dtypes.b1, x.shape)
 
 
@@ -430,9 +430,3 @@ def clone(b, x):
 def full(b, value, *, shape, dtype):
     """A tensor of one value."""
     return b.broadcast_to(b.cast(value, dtype), tuple(shape))
-
-
-@composite()
-def polar(b, magnitude, angle):
-    """magnitude * (cos(angle) + i sin(angle))."""
-    return b.complex(b.mul(magnitude, b.cos(angle)), b.mul(magnitude, b.sin(angle)))
