@@ -21,6 +21,7 @@ from .storage import Storage
 _new = object.__new__
 _NUMBERS = (float, int, bool, complex)
 OP_BUDGET = 4000  # instructions in one trace
+CALL_LENGTH = 48  # instructions from which on a module call without gradients ends its trace
 NODE_BUDGET = 200_000  # nodes in all tries; beyond it they are forgotten and grow anew
 BYTE_BUDGET = 4 << 30  # bytes of results in one trace
 
@@ -30,6 +31,7 @@ class Flush(Enum):
 
     VALUE = "a value was needed"
     STEP = "an optimizer step ended"
+    CALL = "a module's outermost call ended without gradients"
     BUDGET = "the trace reached its op or memory budget"
     SYNC = "synchronisation was asked for"
     THREAD = "another thread needed a value"
@@ -106,12 +108,12 @@ class Trace:
 class _PerThread:
     """What a thread records into. `root` is the trie of its context (default dtype, ...)."""
 
-    __slots__ = ("trace", "inference", "thread", "busy_flushing")
+    __slots__ = ("trace", "inference", "thread", "calls")
 
     def __init__(self):
         self.thread = threading.get_ident()
         self.inference = False
-        self.busy_flushing = False
+        self.calls = 0  # module calls in progress without gradients
         self.trace = Trace(_root(), True, self.thread)
 
 
@@ -557,6 +559,13 @@ def flush(reason: Flush) -> None:
         tr.refuse(reason)
     h.trace = Trace(_root(), tr.grad, h.thread)
     _execute(tr, reason)
+
+
+def end_call() -> None:
+    """Called when a module's outermost call without gradients ends: long traces are executed, so
+    that they recur; short ones go on and fuse with what follows."""
+    if _local.h.trace.node.depth >= CALL_LENGTH:
+        flush(Flush.CALL)
 
 
 def flush_foreign(tr: Trace) -> None:

@@ -20,8 +20,8 @@ PARALLEL = 30_000.0  # nanoseconds from which on a kernel is split among threads
 LAUNCH = 150.0
 SERIAL_OP = 1.0  # nanoseconds of one op on one element when it does not vectorise
 
-_INTERPRETED_OP = 1_500.0  # nanoseconds of overhead of one NumPy call with its bookkeeping
-_INTERPRETED_ELEMENT = 0.6
+_INTERPRETED_OP = 3_000.0  # nanoseconds of overhead of one NumPy call with its bookkeeping
+_INTERPRETED_ELEMENT = 1.5
 _COMPILE_BASE = 2_000_000.0
 _COMPILE_OP = 250_000.0
 _OTHER = {"philox": 90.0, "gather": 4.0, "const": 0.0, "iota": 0.0, "broadcast": 0.0,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import tracec
+from tracec.record import _local, end_call
 
 from ..parameter import Buffer, Parameter, is_lazy
 from .hooks import HOOK_DICTS, Hooks
@@ -52,9 +53,22 @@ class Module(Hooks, State):
     forward: Callable[..., Any] = _forward_unimplemented
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooked:
-            return self._call_with_hooks(*args, **kwargs)
-        return self.forward(*args, **kwargs)
+        here = _local.h
+        if here.trace.grad:
+            if self._hooked:
+                return self._call_with_hooks(*args, **kwargs)
+            return self.forward(*args, **kwargs)
+        # Without gradients the outermost call ends a trace, so that every request of a server or
+        # an evaluation loop records the same one.
+        here.calls += 1
+        try:
+            if self._hooked:
+                return self._call_with_hooks(*args, **kwargs)
+            return self.forward(*args, **kwargs)
+        finally:
+            here.calls -= 1
+            if not here.calls:
+                end_call()
 
     _call_impl = __call__
 
