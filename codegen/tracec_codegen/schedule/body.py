@@ -166,9 +166,9 @@ class Body:
     # -- values -------------------------------------------------------------------------------
     def value(self, v: Value, index: Index, mask: str = "") -> str:
         """The scalar that is element `index` of v; where `mask` is false it may be anything."""
-        name = self.bound.get(v)
-        if name is not None:
-            return name
+        found = self.bound.get(v)
+        if found is not None:
+            return found
         key = ("value", id(v), index, mask)
         for frame in reversed(self.frames):
             name = frame.known.get(key)

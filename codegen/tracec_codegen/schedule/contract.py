@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tracec_ir import dims
 from tracec_ir.core import Op, Value
 from tracec_ir.dims import Dim
@@ -18,7 +20,7 @@ _MANY_CALLS = 64
 _FLOP = {"f32": 0.015, "f64": 0.03}  # nanoseconds a multiply-add
 
 
-def dense_strides(shape) -> list[Dim]:
+def dense_strides(shape: Sequence[Dim]) -> list[Dim]:
     """The row-major strides of a shape."""
     strides: list[Dim] = []
     step: Dim = 1
@@ -79,7 +81,7 @@ def call_dot(storage: Storage, op: Op, target: Target) -> None:
     assert calls is not None
     offsets, size, step_a, step_b, step_c = calls
     count = cost.known(size)
-    parts, grain = gemm_parts(*hints, count)
+    parts, grain = gemm_parts(hints[0], hints[1], hints[2], count)
     for at_a, at_b, at_c in offsets:
         words = (
             Ref(storage.of[va], oa + at_a), Ref(storage.of[vb], ob + at_b), Ref(out, at_c),
@@ -100,7 +102,9 @@ def call_dot(storage: Storage, op: Op, target: Target) -> None:
         )
 
 
-def batch_loops(batch: list[Dim], sa, sb, step: Dim):
+def batch_loops(
+    batch: list[Dim], sa: Sequence[Dim], sb: Sequence[Dim], step: Dim
+) -> tuple[list[tuple[Dim, Dim, Dim]], Dim, Dim, Dim, Dim] | None:
     """([offsets (a, b, c) of each call], batch size, strides a, b, c): neighbouring batch axes are
     merged where strides allow; of what is left the largest is the batch of each call, the others
     become separate calls. None if those would be many, or their number is not known."""

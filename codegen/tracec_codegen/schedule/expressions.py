@@ -191,7 +191,7 @@ def _is_trivial(op: Op) -> bool:
     terms = dims.product(sizes)
     if terms == 1:
         return True
-    return isinstance(terms, int) and 1 < terms <= UNROLLED and op.result.type.numel != 1
+    return isinstance(terms, int) and 1 < terms <= UNROLLED and dims.product(op.result.shape) != 1
 
 
 _STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum", "any": "logical_or",

@@ -46,7 +46,7 @@ class Group:
     @property
     def columns(self) -> bool:
         """Whether the innermost axis is kept: lanes are then results, not terms."""
-        return bool(self.axes) and len(self.space) - 1 not in self.axes
+        return bool(self.axes) and len(self.space) - 1 not in (self.axes or ())
 
     @property
     def stages(self) -> int:

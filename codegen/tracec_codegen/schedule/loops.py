@@ -130,7 +130,7 @@ def reduce_nest(frames: list[Frame], kind: str, sums: list[Accumulator]) -> Loop
         inner = loop is None
         if loop is not None:
             frame.stmts.append(loop)
-        carries = []
+        carries: list = []
         for s in sums:
             name = s.fresh()
             if s.position is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tracec_ir import dims, dtypes
-from tracec_ir.core import Value
+from tracec_ir.core import Op, Value
 from tracec_ir.dims import Dim
 from tracec_ir.types import ScalarType, TensorType
 
-from ..kernel.core import Buf, Kernel, Scratch, Size
+from ..kernel.core import Buf, Kernel, Number, Scratch, Size
 from ..program import Buffer, ErrorSite, KernelStep, Program
 from . import cost, indexing, loops
 from .body import Body, Frame
@@ -88,7 +88,7 @@ class KernelMaker:
         i = self.storage.of.get(v)
         return None if i is None else self.buffer(i, "in")
 
-    def _error_code(self, op, axis: int, size: Dim) -> int:
+    def _error_code(self, op: Op, axis: int, size: Dim) -> int:
         errors = self.storage.program.errors
         errors.append(ErrorSite(op.name, axis, size, op.loc))
         return len(errors)
@@ -349,7 +349,7 @@ class Lowering:
         row = [self.group.space[i] for i in self.group.axes or ()]
         return cost.known(dims.product(row)) * v.dtype.itemsize <= KEEP_BYTES
 
-    def _scratch(self, v: Value):
+    def _scratch(self, v: Value) -> tuple[str, Callable[[Index], Dim]]:
         row_axes = sorted(self.group.axes or ())
         sizes = [self.group.space[i] for i in row_axes]
         name = self.body.fresh("_s")
@@ -393,7 +393,7 @@ def copy_step(program: Program, source: int, targets: list[int]) -> KernelStep:
     return maker.finish(f"k{len(program.steps)}_copy")
 
 
-def identity(kind: str, dtype: dtypes.DType):
+def identity(kind: str, dtype: dtypes.DType) -> Number:
     """The starting value of a reduction: combining it with x gives x."""
     if kind in ("any", "all"):
         return kind == "all"
@@ -410,7 +410,7 @@ def identity(kind: str, dtype: dtypes.DType):
     return -(2 ** (dtype.bits - 1)) if low else 2 ** (dtype.bits - 1) - 1
 
 
-def _zero(dtype: dtypes.DType):
+def _zero(dtype: dtypes.DType) -> Number:
     return 0.0 if dtype.kind == "f" else 0
 
 

@@ -65,6 +65,11 @@ def full_index(shape: tuple[Dim, ...], symbols: list[Dim]) -> Index:
     return tuple(0 if s == 1 else next(rest) for s in shape)
 
 
+def numel(v: Value) -> Dim:
+    """How many elements a tensor value has."""
+    return dims.product(v.shape)
+
+
 def unreshaped(v: Value) -> Value:
     """The value with the same elements in the same order that no reshape made."""
     while v.op is not None and v.op.name == "reshape":
@@ -302,18 +307,20 @@ class Nodes:
 class _Probe(Body):
     """A body that is thrown away: notes which stored values are read, and counts the work."""
 
-    def __init__(self, source, check, reads: dict):
+    def __init__(self, source: Callable, check: Callable, reads: dict):
         super().__init__(source, check)
         self.reads, self.total = reads, 0.0
 
-    def scalar(self, op, args, dtype, attrs=None):
+    def scalar(
+        self, op: str, args: tuple[str, ...], dtype: DType, attrs: dict | None = None
+    ) -> str:
         before = self._count
         name = super().scalar(op, args, dtype, attrs)
         if self._count != before:
             self.total += cost.op_cost(op)
         return name
 
-    def _compute(self, v, index, mask):
+    def _compute(self, v: Value, index: Index, mask: str) -> str:
         if self.source(v) is not None:
             self.reads[(v, () if isinstance(v.type, ScalarType) else index)] = None
             self.total += 0.5

@@ -11,7 +11,7 @@ from ..target import Target
 from . import cost
 from .contract import CONVOLUTIONS, call_conv, call_dot, dot_reads, is_library_conv
 from .lower import Storage
-from .nodes import Node, unreshaped
+from .nodes import Node, numel, unreshaped
 
 
 def stored_reads(op: Op) -> list[Value]:
@@ -43,7 +43,7 @@ def host_step(storage: Storage, op: Op, reason: str) -> None:
         raise NotImplementedError(f"a compiled '{op.name}' with a Python number as a result")
     regions = tuple(map(print_func, op.regions))
     outs = tuple(finish_outputs(storage, v) for v in op.results)
-    elements = sum(cost.known(v.type.numel) for v in op.results)
+    elements = sum(cost.known(numel(v)) for v in op.results)
     program.steps.append(
         HostStep(
             op.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tracec_ir import dims, dtypes
 from tracec_ir.core import Op, Value
 from tracec_ir.dims import Dim
@@ -11,7 +13,7 @@ from ..program import KernelStep
 from . import cost, indexing, loops
 from .donate import accesses, element_by_element, set_alias
 from .lower import COLUMN_BLOCK, FLAT_BLOCK, KernelMaker, Storage, identity
-from .nodes import Node, full_index
+from .nodes import Node, full_index, numel
 
 _STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
@@ -47,7 +49,7 @@ def _copy(storage: Storage, op: Op, out: int) -> KernelStep:
 
 def _evaluate(storage: Storage, op: Op, v: Value, out: int) -> KernelStep:
     """A kernel that stores a value densely."""
-    maker = _maker(storage, v.type.numel)
+    maker = _maker(storage, numel(v))
     symbols = [maker.body.open(s) for s in v.shape if s != 1]
     index = full_index(tuple(v.shape), symbols)
     _store(maker, out, indexing.flatten(index, v.shape), maker.body.value(v, index))
@@ -85,7 +87,7 @@ def _write(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     base, new = op.operands
     spec = op.attrs
     disjoint = _injective(spec["shape"], spec["strides"])
-    maker = _maker(storage, new.type.numel, each)
+    maker = _maker(storage, numel(new), each)
     body = maker.body
     symbols = [body.open(s) for s in new.shape if s != 1]
     index = full_index(tuple(new.shape), symbols)
@@ -104,7 +106,7 @@ def _serial_nest(maker: KernelMaker, depth: int) -> None:
         maker.body.place(loops.nest(frames, ["serial"] * len(frames)))
 
 
-def _injective(shape, strides) -> bool:
+def _injective(shape: Sequence[Dim], strides: Sequence[Dim]) -> bool:
     """Whether a spec of known sizes addresses no element twice."""
     axes = (
         sorted((st, n) for n, st in zip(shape, strides, strict=True) if n != 1)
@@ -145,7 +147,7 @@ def _scatter(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     base, values, *indices = op.operands
     axes, kind = op.attrs["axes"], op.attrs["kind"]
     rank = indices[0].rank
-    maker = _maker(storage, values.type.numel, each + 8.0)
+    maker = _maker(storage, numel(values), each + 8.0)
     body = maker.body
     lead = [body.open(s) for s in values.shape[:rank] if s != 1]
     rest = [body.open(s) for s in values.shape[rank:] if s != 1]
@@ -187,7 +189,7 @@ def _scan(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     """Running totals: serial along the axis, everything else in parallel or in vectors."""
     (x,) = op.operands
     axis = op.attrs["axis"] % max(1, x.rank)
-    maker = _maker(storage, x.type.numel, each + 4.0)
+    maker = _maker(storage, numel(x), each + 4.0)
     body = maker.body
     symbols: dict[int, Dim] = {}
     others = [k for k in range(x.rank) if k != axis and x.shape[k] != 1]

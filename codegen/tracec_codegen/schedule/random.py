@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracec_ir import dtypes
-from tracec_ir.core import Op
+from tracec_ir.core import Op, Value
 from tracec_ir.prims.random import MULTIPLIERS, ROUNDS, WEYL
 
 from . import indexing
@@ -52,7 +52,7 @@ def philox(body: Body, op: Op, index: Index, mask: str) -> str:
     return body.scalar("mul", (real, body.const(2.0**-24, dtypes.f32)), dtypes.f32)
 
 
-def _unsigned(body: Body, x) -> str:
+def _unsigned(body: Body, x: Value) -> str:
     name = body.value(x, ())
     if x.dtype is not dtypes.i64:
         name = body.scalar("cast", (name,), dtypes.i64)

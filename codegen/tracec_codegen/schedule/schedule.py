@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tracec_ir.core import Func, Value
-from tracec_ir.dims import Poly, Sym
+from tracec_ir.dims import Dim, Poly, Sym
 from tracec_ir.types import TensorType
 
 from ..program import Program
@@ -162,7 +162,7 @@ def _is_symbolic(group: Group) -> bool:
     return not all(isinstance(s, int) for s in group.space)
 
 
-def _plain_symbol(size) -> str:
+def _plain_symbol(size: Dim) -> str:
     """The name of the symbol that a size is, "" if it is anything else."""
     if isinstance(size, Poly) and len(size.terms) == 1:
         ((mono, coef),) = size.terms.items()

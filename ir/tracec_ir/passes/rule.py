@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from ..builder import Builder
 from ..core import Value
 
-RuleFunction = Callable[[Builder, tuple[Value, ...], dict], "Value | tuple[Value, ...] | None"]
+Operands = tuple[Any, ...]  # values; Any, for a rule looks into the ops that made them
+Found = Any  # a value, a tuple of values, or None
+RuleFunction = Callable[..., Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +52,21 @@ def made_by(v: Value, name: str) -> bool:
     return v.op is not None and v.op.name == name
 
 
-def splat(v: Value) -> Value | None:
+def splat(v: Any) -> Any:
     """The 0-d value that every element of v is, if v is a broadcast of one."""
     while v.op is not None and v.op.name in ("broadcast", "reshape"):
         v = v.op.operands[0]
     return v if not v.type.shape else None
 
 
-def number(v: Value):
+def number(v: Value) -> Any:
     """The Python number that every element of v is, or None."""
     while v.op is not None and v.op.name in ("broadcast", "reshape"):
         v = v.op.operands[0]
     return v.op.attrs["value"] if v.op is not None and v.op.name == "const" else None
 
 
-def is_number(v: Value, wanted) -> bool:
+def is_number(v: Value, wanted: float) -> bool:
     """Whether v is everywhere this number; the two zeros of floats differ."""
     found = number(v)
     if found is None or isinstance(found, complex):

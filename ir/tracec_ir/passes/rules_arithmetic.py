@@ -10,10 +10,10 @@ from ..builder import Builder
 from ..core import Value
 from ..optable import lookup
 from ..types import TensorType
-from .rule import is_number, made_by, number, pointwise_ops, rule, splat
+from .rule import Found, Operands, is_number, made_by, number, pointwise_ops, rule, splat
 
 
-def _like(b: Builder, v: Value, value) -> Value:
+def _like(b: Builder, v: Value, value: object) -> Value:
     return b.full(value, v.dtype, v.shape)
 
 
@@ -22,7 +22,7 @@ def _like(b: Builder, v: Value, value) -> Value:
     pointwise_ops(first="neg"),
     "%0 = const() [value=2.0, type=f32[]] : f32[]\n%1 = neg(%0) : f32[]\nreturn %1",
 )
-def fold_constants(b, operands, attrs, name):
+def fold_constants(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     """An op on 0-d constants is a constant."""
     if not operands or any(not made_by(v, "const") or v.type.shape for v in operands):
         return None
@@ -46,7 +46,7 @@ def fold_constants(b, operands, attrs, name):
     pointwise_ops(first="exp"),
     "%1 = broadcast(%k) [shape=(2, 3)] : f32[2 x 3]\n%2 = exp(%1) : f32[2 x 3]\nreturn %2",
 )
-def splats_last(b, operands, attrs, name):
+def splats_last(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     """An op on repeated 0-d values is the repeated op on the 0-d values."""
     if not operands or not isinstance(operands[0].type, TensorType) or not operands[0].shape:
         return None
@@ -64,7 +64,7 @@ def splats_last(b, operands, attrs, name):
     "%2 = add(%x, %1) : f32[2 x 3]\n"
     "return %2",
 )
-def add_zero(b, operands, attrs):
+def add_zero(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x + -0.0 is x for every float (-0.0 + 0.0 is 0.0, so 0.0 will not do); x + 0 for integers."""
     zero = -0.0 if operands[0].dtype.kind == "f" else 0
     for x, y in (operands, operands[::-1]):
@@ -79,7 +79,7 @@ def add_zero(b, operands, attrs):
     "%2 = sub(%x, %1) : f32[2 x 3]\n"
     "return %2",
 )
-def subtract_zero(b, operands, attrs):
+def subtract_zero(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x - 0.0 is x, -0.0 included."""
     x, y = operands
     return x if is_number(y, 0.0 if x.dtype.kind == "f" else 0) else None
@@ -91,7 +91,7 @@ def subtract_zero(b, operands, attrs):
     "%2 = mul(%x, %1) : f32[2 x 3]\n"
     "return %2",
 )
-def multiply_by_one(b, operands, attrs):
+def multiply_by_one(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x * 1 is x."""
     for x, y in (operands, operands[::-1]):
         if is_number(y, 1):
@@ -105,7 +105,7 @@ def multiply_by_one(b, operands, attrs):
     "%2 = mul(%x, %1) : f32[2 x 3]\n"
     "return %2",
 )
-def multiply_by_minus_one(b, operands, attrs):
+def multiply_by_minus_one(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x * -1 is -x."""
     for x, y in (operands, operands[::-1]):
         if x.dtype.kind in "if" and is_number(y, -1):
@@ -119,7 +119,7 @@ def multiply_by_minus_one(b, operands, attrs):
     "%2 = mul(%i, %1) : i64[2 x 3]\n"
     "return %2",
 )
-def multiply_integers_by_zero(b, operands, attrs):
+def multiply_integers_by_zero(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x * 0 is 0 for integers (for floats it may be NaN or -0.0)."""
     for x, y in (operands, operands[::-1]):
         if x.dtype.kind in "iu" and is_number(y, 0):
@@ -133,7 +133,7 @@ def multiply_integers_by_zero(b, operands, attrs):
     "%2 = div(%x, %1) : f32[2 x 3]\n"
     "return %2",
 )
-def divide_by_one(b, operands, attrs):
+def divide_by_one(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x / 1 is x."""
     x, y = operands
     return x if is_number(y, 1) else None
@@ -145,7 +145,7 @@ def divide_by_one(b, operands, attrs):
     "%2 = div(%x, %1) : f32[2 x 3]\n"
     "return %2",
 )
-def divide_by_power_of_two(b, operands, attrs):
+def divide_by_power_of_two(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x / 2^n is x * 2^-n, exactly."""
     x, y = operands
     n = number(y)
@@ -158,14 +158,14 @@ def divide_by_power_of_two(b, operands, attrs):
 
 # -- signs ----------------------------------------------------------------------------------------
 @rule("neg", "%1 = neg(%x) : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2")
-def negate_twice(b, operands, attrs):
+def negate_twice(b: Builder, operands: Operands, attrs: dict) -> Found:
     """-(-x) is x."""
     (x,) = operands
     return x.op.operands[0] if made_by(x, "neg") else None
 
 
 @rule("add", "%1 = neg(%y) : f32[2 x 3]\n%2 = add(%x, %1) : f32[2 x 3]\nreturn %2")
-def add_negative(b, operands, attrs):
+def add_negative(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x + -y is x - y."""
     for x, y in (operands, operands[::-1]):
         if made_by(y, "neg"):
@@ -174,7 +174,7 @@ def add_negative(b, operands, attrs):
 
 
 @rule("sub", "%1 = neg(%y) : f32[2 x 3]\n%2 = sub(%x, %1) : f32[2 x 3]\nreturn %2")
-def subtract_negative(b, operands, attrs):
+def subtract_negative(b: Builder, operands: Operands, attrs: dict) -> Found:
     """x - -y is x + y."""
     x, y = operands
     return b.emit1("add", x, y.op.operands[0]) if made_by(y, "neg") else None
@@ -187,7 +187,7 @@ def subtract_negative(b, operands, attrs):
     "%3 = mul(%1, %2) : f32[2 x 3]\n"
     "return %3",
 )
-def multiply_negatives(b, operands, attrs, name):
+def multiply_negatives(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     """-x * -y is x * y, and so for the quotient."""
     x, y = operands
     if x.dtype.kind == "f" and made_by(x, "neg") and made_by(y, "neg"):
@@ -196,7 +196,7 @@ def multiply_negatives(b, operands, attrs, name):
 
 
 @rule("abs", "%1 = neg(%x) : f32[2 x 3]\n%2 = abs(%1) : f32[2 x 3]\nreturn %2")
-def absolute_of_negative(b, operands, attrs):
+def absolute_of_negative(b: Builder, operands: Operands, attrs: dict) -> Found:
     """|-x| and ||x|| are |x|."""
     (x,) = operands
     if x.dtype.kind == "f" and made_by(x, "neg"):
@@ -211,7 +211,7 @@ def absolute_of_negative(b, operands, attrs):
     "%2 = pow(%x, %1) : f32[2 x 3]\n"
     "return %2",
 )
-def constant_power(b, operands, attrs):
+def constant_power(b: Builder, operands: Operands, attrs: dict) -> Found:
     """Small constant exponents are products, roots and quotients, as PyTorch computes them."""
     x, y = operands
     n = number(y)
@@ -249,7 +249,7 @@ def constant_power(b, operands, attrs):
     ),
     "%1 = maximum(%x, %x) : f32[2 x 3]\nreturn %1",
 )
-def idempotent(b, operands, attrs, name):
+def idempotent(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     """max(x, x) is x, and so for every operation that picks."""
     x, y = operands
     if x is not y or (name.startswith("logical") and x.dtype.kind != "b"):

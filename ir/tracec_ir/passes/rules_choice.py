@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ..builder import Builder
 from ..core import Value
 from ..dtypes import DType
 from ..types import TensorType
-from .rule import made_by, number, rule
+from .rule import Found, Operands, made_by, number, rule
 
 
 @rule(
@@ -14,7 +15,7 @@ from .rule import made_by, number, rule
     "%2 = select(%1, %x, %y) : f32[2 x 3]\n"
     "return %2",
 )
-def select_known(b, operands, attrs):
+def select_known(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A constant condition chooses one side."""
     condition, x, y = operands
     known = number(condition)
@@ -22,7 +23,7 @@ def select_known(b, operands, attrs):
 
 
 @rule("select", "%1 = lt(%x, %y) : b1[2 x 3]\n%2 = select(%1, %x, %x) : f32[2 x 3]\nreturn %2")
-def select_same(b, operands, attrs):
+def select_same(b: Builder, operands: Operands, attrs: dict) -> Found:
     """Choosing between x and x is x."""
     _, x, y = operands
     return x if x is y else None
@@ -35,7 +36,7 @@ def select_same(b, operands, attrs):
     "%3 = select(%2, %x, %y) : f32[2 x 3]\n"
     "return %3",
 )
-def select_negated(b, operands, attrs):
+def select_negated(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A negated condition swaps the sides."""
     condition, x, y = operands
     if made_by(condition, "logical_not") and condition.op.operands[0].dtype.kind == "b":
@@ -50,7 +51,7 @@ def select_negated(b, operands, attrs):
     "%3 = logical_not(%2) : b1[2 x 3]\n"
     "return %3",
 )
-def not_twice(b, operands, attrs):
+def not_twice(b: Builder, operands: Operands, attrs: dict) -> Found:
     """not not x is x, for booleans."""
     (x,) = operands
     if made_by(x, "logical_not") and x.op.operands[0].dtype.kind == "b":
@@ -63,7 +64,7 @@ def not_twice(b, operands, attrs):
     "%1 = lt(%x, %y) : b1[2 x 3]\n%2 = const() [value=true, type=b1[2 x 3]] : b1[2 x 3]\n"
     "%3 = logical_and(%1, %2) : b1[2 x 3]\nreturn %3",
 )
-def logic_with_constant(b, operands, attrs, name):
+def logic_with_constant(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     """x and true is x, x and false is false; the dual for or."""
     for x, y in (operands, operands[::-1]):
         known = number(y)
@@ -73,7 +74,7 @@ def logic_with_constant(b, operands, attrs, name):
 
 
 @rule("cast", "%1 = cast(%x) [dtype=f32] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2")
-def cast_to_same(b, operands, attrs):
+def cast_to_same(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A cast to the type that a tensor has is the tensor."""
     (x,) = operands
     return x if isinstance(x.type, TensorType) and x.dtype is attrs["dtype"] else None
@@ -83,7 +84,7 @@ def cast_to_same(b, operands, attrs):
     "cast",
     "%1 = cast(%x) [dtype=f64] : f64[2 x 3]\n%2 = cast(%1) [dtype=i32] : i32[2 x 3]\nreturn %2",
 )
-def cast_through_wider(b, operands, attrs):
+def cast_through_wider(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A cast by way of a type that holds every value of the first is one cast."""
     (x,) = operands
     if not made_by(x, "cast"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .rule import made_by, rule, splat
+from ..builder import Builder
+from .rule import Found, Operands, made_by, rule, splat
 
 
 # -- identities -----------------------------------------------------------------------------------
@@ -10,7 +11,7 @@ from .rule import made_by, rule, splat
     ("reshape", "broadcast"),
     "%1 = reshape(%x) [shape=(2, 3)] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2",
 )
-def same_shape(b, operands, attrs):
+def same_shape(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A reshape or broadcast to the shape that is there already."""
     (x,) = operands
     return x if tuple(x.shape) == tuple(attrs["shape"]) else None
@@ -19,7 +20,7 @@ def same_shape(b, operands, attrs):
 @rule(
     "permute", "%1 = permute(%x) [perm=(0, 1)] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2"
 )
-def identity_permute(b, operands, attrs):
+def identity_permute(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A permutation that moves nothing."""
     (x,) = operands
     return x if tuple(attrs["perm"]) == tuple(range(x.rank)) else None
@@ -31,7 +32,7 @@ def identity_permute(b, operands, attrs):
     "%2 = neg(%1) : f32[2 x 3]\n"
     "return %2",
 )
-def whole_slice(b, operands, attrs):
+def whole_slice(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A slice that takes everything."""
     (x,) = operands
     whole = all(
@@ -50,14 +51,14 @@ def whole_slice(b, operands, attrs):
     "%3 = neg(%2) : f32[2 x 3]\n"
     "return %3",
 )
-def empty_pad(b, operands, attrs):
+def empty_pad(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A padding that adds nothing."""
     amounts = (*attrs["low"], *attrs["high"], *attrs["interior"])
     return operands[0] if all(a == 0 for a in amounts) else None
 
 
 @rule("concat", "%1 = concat(%x) [axis=0] : f32[2 x 3]\n%2 = neg(%1) : f32[2 x 3]\nreturn %2")
-def concat_parts(b, operands, attrs):
+def concat_parts(b: Builder, operands: Operands, attrs: dict) -> Found:
     """Concatenation leaves out empty parts; of one part it is that part."""
     axis = attrs["axis"]
     parts = [x for x in operands if x.shape[axis] != 0] or [operands[0]]
@@ -73,7 +74,7 @@ def concat_parts(b, operands, attrs):
     "%2 = reshape(%1) [shape=(3, 2)] : f32[3 x 2]\n"
     "return %2",
 )
-def reshape_twice(b, operands, attrs):
+def reshape_twice(b: Builder, operands: Operands, attrs: dict) -> Found:
     """Of two reshapes the second counts."""
     (x,) = operands
     return b.reshape(x.op.operands[0], attrs["shape"]) if made_by(x, "reshape") else None
@@ -86,7 +87,7 @@ def reshape_twice(b, operands, attrs):
     "%3 = neg(%2) : f32[2 x 3]\n"
     "return %3",
 )
-def permute_twice(b, operands, attrs):
+def permute_twice(b: Builder, operands: Operands, attrs: dict) -> Found:
     """Two permutations are one."""
     (x,) = operands
     if not made_by(x, "permute"):
@@ -101,7 +102,7 @@ def permute_twice(b, operands, attrs):
     "%2 = permute(%1) [perm=(1, 0, 2)] : f32[1 x 2 x 3]\n"
     "return %2",
 )
-def permute_of_ones(b, operands, attrs):
+def permute_of_ones(b: Builder, operands: Operands, attrs: dict) -> Found:
     """Moving axes of size 1 about is a reshape."""
     (x,) = operands
     moved = [p for p in attrs["perm"] if x.shape[p] != 1]
@@ -115,7 +116,7 @@ def permute_of_ones(b, operands, attrs):
     "%1 = slice(%x) [starts=(0, 2), stops=(2, -1), steps=(1, -1)] : f32[2 x 3]\n"
     "%2 = slice(%1) [starts=(0, 1), stops=(2, 3), steps=(1, 1)] : f32[2 x 2]\nreturn %2",
 )
-def slice_twice(b, operands, attrs):
+def slice_twice(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A slice of a slice is a slice."""
     (x,) = operands
     if not made_by(x, "slice"):
@@ -153,7 +154,7 @@ def b_shape(attrs: dict) -> list:
     "%2 = broadcast(%1) [shape=(4, 2, 3)] : f32[4 x 2 x 3]\n"
     "return %2",
 )
-def broadcast_twice(b, operands, attrs):
+def broadcast_twice(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A broadcast of a broadcast is one."""
     (x,) = operands
     return b.broadcast_to(x.op.operands[0], attrs["shape"]) if made_by(x, "broadcast") else None
@@ -165,7 +166,7 @@ def broadcast_twice(b, operands, attrs):
     "%2 = broadcast(%1) [shape=(2, 3)] : f32[2 x 3]\n"
     "return %2",
 )
-def broadcast_adds_leading_ones(b, operands, attrs):
+def broadcast_adds_leading_ones(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A broadcast adds leading axes by itself."""
     (x,) = operands
     if not made_by(x, "reshape"):
@@ -184,7 +185,7 @@ def broadcast_adds_leading_ones(b, operands, attrs):
     "%2 = reshape(%1) [shape=(6)] : f32[6]\n"
     "return %2",
 )
-def move_splat(b, operands, attrs, name):
+def move_splat(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     """Moving the elements of a repeated 0-d value only changes the shape."""
     from ..optable import lookup
 
@@ -197,7 +198,7 @@ def move_splat(b, operands, attrs, name):
 
 
 @rule("const", "%1 = const() [value=2.0, type=f32[2 x 3]] : f32[2 x 3]\nreturn %1")
-def const_is_splat(b, operands, attrs):
+def const_is_splat(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A constant tensor is a repeated 0-d constant."""
     t = attrs["type"]
     return b.full(attrs["value"], t.dtype, t.shape) if getattr(t, "shape", ()) else None
@@ -208,7 +209,7 @@ def const_is_splat(b, operands, attrs):
     "%1 = const() [value=0.0, type=f32[]] : f32[]\n%2 = broadcast(%1) [shape=(2, 3)] : f32[2 x 3]\n"
     "%3 = pad(%2, %1) [low=(1, 0), high=(0, 0), interior=(0, 0)] : f32[3 x 3]\nreturn %3",
 )
-def pad_with_itself(b, operands, attrs):
+def pad_with_itself(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A repeated value padded with that value."""
     from ..optable import lookup
 
@@ -226,7 +227,7 @@ def pad_with_itself(b, operands, attrs):
     "%3 = neg(%2) : f32[2 x 3]\n"
     "return %3",
 )
-def slice_of_concat(b, operands, attrs):
+def slice_of_concat(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A slice inside one part of a concatenation is a slice of that part."""
     (x,) = operands
     if not made_by(x, "concat"):

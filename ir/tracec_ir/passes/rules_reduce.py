@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..builder import Builder
 from ..dims import product
-from .rule import is_number, made_by, rule, splat
+from .rule import Found, Operands, is_number, made_by, rule, splat
 
 
 @rule(
@@ -13,7 +14,7 @@ from .rule import is_number, made_by, rule, splat
     "%3 = neg(%2) : f32[2 x 3]\n"
     "return %3",
 )
-def reduce_of_ones(b, operands, attrs):
+def reduce_of_ones(b: Builder, operands: Operands, attrs: dict) -> Found:
     """Axes of size 1 need no reduction."""
     (x,) = operands
     axes = attrs["axes"]
@@ -31,7 +32,7 @@ def reduce_of_ones(b, operands, attrs):
     "%2 = reduce(%1) [kind=sum, axes=(1)] : f32[2]\n"
     "return %2",
 )
-def reduce_repeated(b, operands, attrs):
+def reduce_repeated(b: Builder, operands: Operands, attrs: dict) -> Found:
     """n equal values add up to n times the value; their extreme is the value."""
     (x,) = operands
     value = splat(x) if made_by(x, "broadcast") else None
@@ -54,7 +55,7 @@ def reduce_repeated(b, operands, attrs):
     "%2 = reduce(%1) [kind=max, axes=(0)] : f32[]\n"
     "return %2",
 )
-def reduce_twice(b, operands, attrs):
+def reduce_twice(b: Builder, operands: Operands, attrs: dict) -> Found:
     """An extreme of extremes is one reduction (sums keep the order they were asked for in)."""
     (x,) = operands
     kind = attrs["kind"]
@@ -76,7 +77,7 @@ def reduce_twice(b, operands, attrs):
     "%4 = gather(%x, %3, %j) [axes=(0, 1)] : f32[2]\n"
     "%5 = scatter(%2, %4, %3, %j) [axes=(0, 1), kind=add] : f32[2 x 3]\nreturn %5",
 )
-def scatter_one_per_row(b, operands, attrs):
+def scatter_one_per_row(b: Builder, operands: Operands, attrs: dict) -> Found:
     """One element in each row of zeros is a comparison with the column's number: it fuses.
 
     Only where a gather with the same indices has checked them."""

@@ -5,6 +5,7 @@ Before: `%1 = neg(%x); %2 = neg(%1); return %2`. After: `return %x`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 from inspect import signature
 
@@ -22,7 +23,7 @@ def rules() -> Rules:
     return out
 
 
-def bound(r: Rule):
+def bound(r: Rule) -> Callable:
     """The rule as a function of (builder, operands, attrs); some rules ask for the op's name."""
     if "name" in signature(r.apply).parameters:
         return partial(r.apply, name=r.op)

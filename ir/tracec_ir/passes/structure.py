@@ -10,13 +10,14 @@ that changes the base in place.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from .. import dims
 from ..builder import Builder
 from ..core import Func, Value
 from ..dims import Dim
-from .rule import made_by, splat
+from .rule import Operands, made_by, splat
 from .simplify import rebuild
 
 
@@ -36,7 +37,7 @@ class View(NamedTuple):
     perm: tuple[int, ...]
 
 
-def _strided(b: Builder, operands, attrs) -> Value | None:
+def _strided(b: Builder, operands: Operands, attrs: dict) -> Value | None:
     (x,) = operands
     shape, strides, offset = attrs["shape"], attrs["strides"], attrs["offset"]
     if any(n == 0 for n in shape):
@@ -70,7 +71,7 @@ def _slice(b: Builder, y: Value, view: View) -> Value:
     return b.emit1("slice", y, starts=view.starts, stops=stops, steps=view.steps)
 
 
-def _written(b: Builder, x: Value, attrs: dict) -> Value | None:
+def _written(b: Builder, x: Any, attrs: dict) -> Value | None:
     """What a read finds that was just written with the same spec, or before a write elsewhere."""
     from ..prims.strided import is_injective
 
@@ -107,7 +108,7 @@ def find_view(
     return _on_axes(base, sizes, strides, offset) or _on_factors(base, sizes, strides, offset)
 
 
-def dense_strides(shape) -> list[Dim]:
+def dense_strides(shape: Sequence[Dim]) -> list[Dim]:
     """The row-major strides of a shape."""
     out: list[Dim] = []
     step: Dim = 1
@@ -150,7 +151,7 @@ def _fits(room: Dim) -> bool:
     return low is not None and low >= 0
 
 
-def _split_offset(base, dense: list[Dim], offset: Dim) -> list[Dim] | None:
+def _split_offset(base: Sequence[Dim], dense: list[Dim], offset: Dim) -> list[Dim] | None:
     """The index whose row-major position is `offset`."""
     if isinstance(offset, int) and all(isinstance(d, int) for d in (*base, *dense)):
         if 0 in base:
@@ -172,7 +173,9 @@ def _split_offset(base, dense: list[Dim], offset: Dim) -> list[Dim] | None:
     return out if rest == 0 and fits else None
 
 
-def _on_factors(base, sizes: list[Dim], strides: list[Dim], offset: Dim) -> View | None:
+def _on_factors(
+    base: tuple[Dim, ...], sizes: list[Dim], strides: list[Dim], offset: Dim
+) -> View | None:
     """The memory cut where the dimensions step: strides must divide one another."""
     order = sorted(range(len(sizes)), key=lambda i: _size_hint(strides[i]), reverse=True)
     whole = dims.product(base)
@@ -206,7 +209,7 @@ def _size_hint(d: Dim) -> int:
 
 
 # -- writes ---------------------------------------------------------------------------------------
-def _write(b: Builder, operands, attrs) -> Value | None:
+def _write(b: Builder, operands: Operands, attrs: dict) -> Value | None:
     base, new = operands
     shape, strides, offset = attrs["shape"], attrs["strides"], attrs["offset"]
     if any(n == 0 for n in shape):
