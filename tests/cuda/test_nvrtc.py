@@ -1,27 +1,48 @@
-"""Every kernel that the CUDA tests emit compiles to cubins; neither GPU nor driver is needed."""
+"""The kernels that the CUDA tests emit compile to cubins; neither GPU nor driver is needed.
+
+Of kernels that differ in numbers only (sizes and constants) one is compiled.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Iterable
 
 import pytest
-from tracec_codegen.cuda.emit import module_text
+from tracec_codegen.cuda.emit import Unit, module_text
 from tracec_codegen.cuda.nvrtc import CompileError, compile_cubin
 
 from tests.cuda.programs import CASES, kernels, scheduled
+from tests.cuda.table import OPS, gradients, units, values
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("cupy") is None, reason="needs CuPy (the extra cuda-test)"
 )
 ELF = b"\x7fELF"
+ARCHITECTURES = ("sm_80", "sm_90")
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-def test_programs(architecture: str) -> None:
-    units = [u for name in CASES for u in kernels(name, scheduled(name))]
-    cubin = compile_cubin(module_text(units), "programs", architecture)
+def distinct(units: Iterable[Unit]) -> list[Unit]:
+    """One of all units that differ in numbers only."""
+    return list({re.sub(r"\b\d+", "", u.text.replace(u.name, "")): u for u in units}.values())
+
+
+def compiles(units: list[Unit], architecture: str) -> None:
+    cubin = compile_cubin(module_text(units), "kernels", architecture)
     assert cubin.startswith(ELF)
     assert all(u.name.encode() in cubin for u in units)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_programs(architecture: str) -> None:
+    compiles([u for name in CASES for u in kernels(name, scheduled(name))], architecture)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_ops(architecture: str) -> None:
+    samples = [s for n in OPS for s in (*values(n), *gradients(n))]
+    compiles(distinct(units(samples)), architecture)
 
 
 def test_errors_hold_the_log() -> None:

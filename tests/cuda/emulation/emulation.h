@@ -8,7 +8,6 @@
 #include <ucontext.h>
 
 #include <cstdio>
-#include <functional>
 #include <vector>
 
 #define __global__
@@ -38,14 +37,15 @@ struct Fiber {
 };
 static std::vector<Fiber> fibers;
 static ucontext_t scheduler;
-static std::function<void()> kernel;
+static void (*kernel)(const long long*);
+static const long long* arguments;
 static unsigned current, threads, waiting, done;
 static Failure failure;
 static std::vector<unsigned> arrived;  // lanes of each warp at their exchange
 static std::vector<unsigned long long> slots;  // two per thread: exchanges alternate
 
 static void entry() {
-  kernel();
+  kernel(arguments);
   fibers[current].state = finished;
   ++done;
   if (waiting) failure = divergent_barrier;
@@ -107,9 +107,10 @@ static void run_block(bool descending) {
 
 // 0, or why the launch failed
 static int launch(unsigned x, unsigned y, unsigned count, bool descending, unsigned char* shared,
-                  size_t shared_bytes, std::function<void()> body) {
+                  size_t shared_bytes, void (*body)(const long long*), const long long* packed) {
   threads = count;
   kernel = body;
+  arguments = packed;
   failure = none;
   gridDim = {x, y, 1};
   blockDim = {count, 1, 1};
