@@ -98,12 +98,13 @@ def rrelu(
     inplace: bool = False,
 ) -> Any:
     """A leaky ReLU whose slope is drawn at random in training."""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if training:
         slope = tracec.empty_like(input, requires_grad=False).uniform_(lower, upper)
-        result = tracec.where(input <= 0, input * slope, input)
-    else:
-        result = ops.leaky_relu(input, (lower + upper) / 2)
-    return _copied_into(input, result, inplace)
+        factor = tracec.where(input.detach() <= 0, slope, 1.0)
+        return input.mul_(factor) if inplace else input * factor
+    return leaky_relu(input, (lower + upper) / 2, inplace)
 
 
 def relu_(input: Any) -> Any:

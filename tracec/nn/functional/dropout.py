@@ -35,8 +35,8 @@ def _drop_channels(input: Any, p: float, training: bool, inplace: bool, channel_
     if not training or p == 0.0:
         return input
     scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
-    result = input * (_channel_mask(input, p, channel_dim) * scale)
-    return input.copy_(result) if inplace else result
+    factor = _channel_mask(input, p, channel_dim) * scale
+    return input.mul_(factor) if inplace else input * factor
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
@@ -78,10 +78,14 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 _ALPHA = 1.7580993408473766
 
 
-def _alpha_dropout(input: Any, p: float, mask: Any) -> Any:
+def _alpha_dropout(input: Any, p: float, mask: Any, inplace: bool) -> Any:
     """Dropped values become SELU's lower limit; then mean and variance are restored."""
+    if p == 1.0:
+        return input.mul_(0.0) if inplace else input * 0.0
     scale = 1.0 / math.sqrt((_ALPHA * _ALPHA * p + 1) * (1 - p))
-    return input * (mask * scale) + (mask - 1) * (_ALPHA * scale) + _ALPHA * scale * p
+    factor = mask * scale
+    offset = (mask - 1) * (_ALPHA * scale) + _ALPHA * scale * p
+    return input.mul_(factor).add_(offset) if inplace else input * factor + offset
 
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
@@ -89,12 +93,8 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
     _check(p)
     if not training or p == 0.0:
         return input
-    if p == 1.0:
-        result = input * 0.0
-    else:
-        mask = tracec.empty_like(input, requires_grad=False).bernoulli_(1 - p)
-        result = _alpha_dropout(input, p, mask)
-    return input.copy_(result) if inplace else result
+    mask = tracec.empty_like(input, requires_grad=False).bernoulli_(1 - p)
+    return _alpha_dropout(input, p, mask, inplace)
 
 
 def feature_alpha_dropout(
@@ -104,8 +104,4 @@ def feature_alpha_dropout(
     _check(p)
     if not training or p == 0.0:
         return input
-    if p == 1.0:
-        result = input * 0.0
-    else:
-        result = _alpha_dropout(input, p, _channel_mask(input, p, 1))
-    return input.copy_(result) if inplace else result
+    return _alpha_dropout(input, p, _channel_mask(input, p, 1), inplace)

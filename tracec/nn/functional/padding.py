@@ -45,14 +45,21 @@ def _pad_dim(x: Any, dim: int, low: int, high: int, mode: str) -> Any:
         )
     if mode == "circular" and (grow_low > size or grow_high > size):
         raise RuntimeError("Padding value causes wrapping around more than once.")
-    if low < 0 or high < 0:
-        start = max(-low, 0)
-        x = x.narrow(dim, start, size - start - max(-high, 0))
+    if mode == "circular":  # what is cropped is not wrapped around
+        x = _cropped(x, dim, low, high)
     if grow_low or grow_high:
         before, after = _EDGES[mode](x, dim, grow_low, grow_high)
         parts = [before] * bool(grow_low) + [x] + [after] * bool(grow_high)
         x = tracec.cat(parts, dim)
-    return x
+    return x if mode == "circular" else _cropped(x, dim, low, high)
+
+
+def _cropped(x: Any, dim: int, low: int, high: int) -> Any:
+    """x without as many elements as negative padding takes away."""
+    if low >= 0 and high >= 0:
+        return x
+    start = max(-low, 0)
+    return x.narrow(dim, start, x.size(dim) - start - max(-high, 0))
 
 
 def _reflect(x: Any, dim: int, low: int, high: int) -> tuple[Any, Any]:

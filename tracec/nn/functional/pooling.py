@@ -160,6 +160,11 @@ def _max_unpool(n: int) -> Any:
         output_size: Any = None,
     ) -> Any:
         """Put maxima back where pooling found them, zeros elsewhere."""
+        if indices.shape != input.shape:
+            raise RuntimeError(
+                f"Expected shape of indices to be same as that of the input tensor "
+                f"({list(input.shape)}) but got indices tensor with shape: {list(indices.shape)}"
+            )
         kernel, pads = _sizes(kernel_size, n), _sizes(padding, n)
         steps = kernel if stride is None else _sizes(stride, n)
         sizes = _unpooled_size(input, kernel, steps, pads, output_size, n)
@@ -248,6 +253,9 @@ def _fractional_max(n: int) -> Any:
                 ]
                 planes.append(_grid_maxima(plane, windows))
         shape = (*input.shape[:-n], *sizes)
+        if not planes:
+            empty = input.new_empty(shape) + 0 * input.sum()  # keeps its place in the graph
+            return (empty, empty.to(tracec.int64)) if return_indices else empty
         values = tracec.stack([value for value, _ in planes]).reshape(shape)
         if not return_indices:
             return values
