@@ -6,6 +6,8 @@ address some dimensions of that view. Boolean masks become their nonzero positio
 
 from __future__ import annotations
 
+from tracec_ir.dims import Poly, decide
+
 from . import record
 from .record import apply
 from .spec import spec
@@ -68,7 +70,7 @@ def _select(x: Tensor, dim: int, index: int) -> Tensor:
     n = s.shape[dim]
     if not -n <= index < n:
         raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {n}")
-    offset = s.offset + (index % n) * s.strides[dim]
+    offset = s.offset + (index if index >= 0 else index + n) * s.strides[dim]
     shape, strides = s.shape[:dim] + s.shape[dim + 1 :], s.strides[:dim] + s.strides[dim + 1 :]
     return view_of(x, spec(s.dtype, tuple(shape), strides, offset, s.device))
 
@@ -139,7 +141,7 @@ def _basic(x: Tensor, index) -> tuple[Tensor, dict[int, Tensor]]:
             n = s.shape[d]
             if not -n <= item < n:
                 raise IndexError(f"index {item} is out of bounds for dimension {d} with size {n}")
-            offset += item % n * s.strides[d]
+            offset += (item if item >= 0 else item + n) * s.strides[d]
             d += 1
         elif isinstance(item, slice):
             start, stop, step = _slice_bounds(item, s.shape[d])
@@ -176,12 +178,34 @@ def _zero_dim_mask(mask: Tensor):
 
 
 def _slice_bounds(item: slice, n: int) -> tuple[int, int, int]:
+    if n.__class__ is not int or Poly in (item.start.__class__, item.stop.__class__):
+        return _symbolic_bounds(item, n)
     step = 1 if item.step is None else _int(item.step)
     if step <= 0:
         raise ValueError("step must be greater than zero")
     start = None if item.start is None else _int(item.start)
     stop = None if item.stop is None else _int(item.stop)
     return slice(start, stop, step).indices(n)
+
+
+def _symbolic_bounds(item: slice, n) -> tuple:
+    """`_slice_bounds` where sizes are symbols; relations that decide become guards."""
+    step = 1 if item.step is None else _int(item.step)
+    if step <= 0:
+        raise ValueError("step must be greater than zero")
+
+    def bound(i, default):
+        if i is None:
+            return default
+        i = i if isinstance(i, Poly) else _int(i)
+        if i.__class__ is int and i < 0 or i.__class__ is not int and decide("<", i, 0):
+            i = i + n
+            return 0 if decide("<", i, 0) else i
+        return n if decide("<", n, i) else i
+
+    start = bound(item.start, 0)
+    stop = bound(item.stop, n)
+    return start, start if decide("<", stop, start) else stop, step
 
 
 def _int(i) -> int:
@@ -200,6 +224,8 @@ def _normal(item):
     if isinstance(item, Tensor):
         code = item.dtype.code
         if item.dim() == 0 and item.dtype.kind in "iu" and code != "u8":
+            if record.current().symbolic:  # a script keeps it an index tensor
+                return item if code == "i64" else apply("cast", (item,), {"dtype": _i64()})
             return item.item()
         if item.dim() == 0 and code == "b1":
             return bool(item.item())

@@ -319,7 +319,7 @@ def select(self: Tensor, dim: int, index: int) -> Tensor:
         raise IndexError(
             f"select(): index {index} out of range for tensor of size {list(s.shape)} at dimension {d}"
         )
-    index %= n
+    index = index if index >= 0 else index + n
     return _respec(
         self, s.shape[:d] + s.shape[d + 1 :], s.strides[:d] + s.strides[d + 1 :], s.offset + index * s.strides[d]
     )

@@ -110,6 +110,7 @@ def build(
                 known[input_name] = found
         return found
 
+    seen: list[tuple] = []
     for _ in range(ATTEMPTS):
         with recording() as tr, dims.guards() as guards:
             try:
@@ -121,9 +122,14 @@ def build(
             else:
                 error = None  # type: ignore[assignment]
         if error is not None:
-            if not isinstance(error, ScriptError) and sizes.repair(guards):
-                continue
-            raise error
+            learned = getattr(error, "by_size", True) and (
+                sizes.settle(guards) or sizes.repair(guards)
+            )
+            state = (dict(sizes.hints), dict(sizes.known))
+            if not learned or state in seen:
+                raise error
+            seen.append(state)
+            continue
         if not sizes.settle(guards):
             built.func.guards = _distinct(guards)
             return built

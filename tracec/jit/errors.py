@@ -37,10 +37,19 @@ class Source:
 
 
 class ScriptError(RuntimeError):
-    """Something that script does not support, or a value of a kind it cannot be."""
+    """Something that script does not support, or a value of a kind it cannot be.
 
-    def __init__(self, message: str, source: Source | None = None, node: ast.AST | None = None):
-        self.message = message
+    `by_size` says that it would be supported for other sizes of the inputs.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        source: Source | None = None,
+        node: ast.AST | None = None,
+        by_size: bool = False,
+    ):
+        self.message, self.by_size = message, by_size
         self.where = source.location(node) if source is not None and node is not None else ""
         text = message
         if source is not None and node is not None:

@@ -77,6 +77,12 @@ class Expressions:
         """A ScriptError at `node` of the function being evaluated."""
         return ScriptError(message, self.frame.source, node)
 
+    def size_error(self, message: str, sizes: tuple, node: ast.AST) -> ScriptError:
+        """An error that would not be one if these pairs of sizes were equal."""
+        for a, b in sizes:
+            dims.same(a, b)  # leaves the relation with whoever looks for sizes that work
+        return ScriptError(message, self.frame.source, node, bool(sizes))
+
     def expr(self, node: ast.AST) -> Any:
         """The value of an expression."""
         method = getattr(self, "_" + type(node).__name__, None)
@@ -107,7 +113,8 @@ class Expressions:
         if value is _MISSING:
             raise self.error(f"name '{node.id}' is not defined", node)
         if isinstance(value, Undefined):
-            raise self.error(f"'{node.id}' has no usable value here: {value.reason}", node)
+            message = f"'{node.id}' has no usable value here: {value.reason}"
+            raise self.size_error(message, value.sizes, node)
         if isinstance(value, Pending) and value.tensor is not None:
             return value.tensor
         return value

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from tracec_ir import dtypes
 from tracec_ir.builder import Builder
 from tracec_ir.core import Func, Value
+from tracec_ir.dims import Poly
 from tracec_ir.types import ScalarType
 
 from ..lift import Lift
@@ -107,14 +111,31 @@ class ScriptLift(Lift):
 
     def _next(self, n: Node) -> None:
         first = self.scope
-        first.results = [self.operand(c) for c in n.operands]
+        first.results = [self._result(c) for c in n.operands]
         self.done.append(first)
         self.scope = Scope(first.outer, first.opening)
 
+    def _result(self, what: Any) -> Value:
+        """A region's result: the value of a code, or what is made of it or of a number."""
+        if isinstance(what, int):
+            return self.operand(what)
+        kind, x, dtype = what
+        if kind == "cast":
+            return self.b.cast(self.operand(x), dtype)
+        if isinstance(x, Poly):
+            counted = self.b.emit("iota", (), {"size": x + 1, "dtype": dtypes.i64})[0]
+            attrs = {"shape": (), "strides": (), "offset": x}
+            return self.b.cast(self.b.emit("strided", (counted,), attrs)[0], dtype)
+        return self.b.const(x, dtype)
+
     def _close(self, n: Node) -> None:
-        second, first = self.scope, self.done.pop()
-        second.results = [self.operand(c) for c in n.operands]
+        second = self.scope
         opening = second.opening
+        if opening.name == "trial":  # only the frontend wanted to know
+            self.scope = second.outer
+            return
+        first = self.done.pop()
+        second.results = [self._result(c) for c in n.operands]
         self.scope = second.outer
         self.b.loc = opening.loc
         captured = list(dict.fromkeys([*first.captured, *second.captured]))

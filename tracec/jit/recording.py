@@ -123,11 +123,52 @@ class Recording(Trace):
         return record.code_of(self, x)
 
     # -- scopes ------------------------------------------------------------------------------------
-    def written_since(self, mark: int) -> dict[Storage, int]:
-        """Storages, older than entry `mark` of the results, that were written since: storage to
-        its newest code."""
-        old = set(map(id, self.results[:mark])) | set(map(id, self.inputs))
-        return {s: s.code for s in self.results[mark:] if id(s) in old}
+    def enter(self, name: str, operands: tuple) -> Scope:
+        """Opens a region of an operation `name`."""
+        scope = Scope(self)
+        self.append("open", name, operands)
+        return scope
+
+    def replace(self, st: Storage, code: int) -> None:
+        """Makes `code` the newest value of a storage."""
+        st.code = code
+        self.results.append(st)
+
+    def imports(self) -> dict[int, int]:
+        """The code under which each imported storage entered the trace, by its id."""
+        nodes = [n for n in self.node.path() if n.kind == "in"]
+        pairs = zip(self.inputs, nodes, strict=True)
+        return {id(st): n.code for st, n in pairs if st is not None}
+
+
+class Scope:
+    """The state at the start of a region, to which each further region returns."""
+
+    def __init__(self, tr: Recording):
+        self.tr = tr
+        known = {id(s): s for s in tr.results}
+        known.update((id(s), s) for s in tr.inputs if s is not None)
+        self.codes = {s: s.code for s in known.values()}
+        self.views = dict(tr.views)
+
+    def _all(self) -> dict[Storage, int]:
+        """Every storage that existed or was imported, with its code at the start."""
+        known = set(map(id, self.codes))
+        fresh = [s for s in self.tr.inputs if s is not None and id(s) not in known]
+        if not fresh:
+            return self.codes
+        imports = self.tr.imports()
+        return {**self.codes, **{s: imports[id(s)] for s in fresh}}
+
+    def written(self) -> dict[Storage, int]:
+        """Storages with another value than at the start, and its code."""
+        return {s: s.code for s, code in self._all().items() if s.code != code}
+
+    def rewind(self) -> None:
+        """Gives all storages the values that they had at the start."""
+        for s, code in self._all().items():
+            s.code = code
+        self.tr.views = dict(self.views)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from .recording import Recording
 from .values import Number, Undefined
 
 UNROLL_LIMIT = 10_000
+NEST_LIMIT = 24  # turns after a `break` on data that may become nested branches
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,15 @@ class Return:
     value: Any
 
 
+@dataclass(frozen=True, slots=True)
+class LoopEnd:
+    """A turn of a loop on data is over; `broke` says whether the loop is left (maybe on data)."""
+
+    broke: Any
+
+
 BREAK, CONTINUE = "break", "continue"
-Signal = Return | str | None
+Signal = Return | LoopEnd | str | None
 Rest = Callable[[], Signal]
 
 
@@ -40,8 +48,19 @@ class Raised(Exception):
         self.error, self.node = error, node
 
 
-def _nothing() -> Signal:
-    return None
+def _turn_ends() -> Signal:
+    return LoopEnd(False)
+
+
+def _returns(body: list[ast.stmt]) -> bool:
+    """Whether a statement among these returns from the function."""
+    return any(
+        isinstance(n, ast.Return) for s in body if not isinstance(s, ast.FunctionDef) for n in ast.walk(s)
+    )
+
+
+def _end_of_function() -> Signal:
+    return Return(None)
 
 
 class Statements(Calls):
@@ -55,20 +74,35 @@ class Statements(Calls):
         self.tr = tr
         self.frame: Any = None
         self.active: list[Any] = []
-        self.modules = []
+        self.loops: tuple[Any, ...] = ()
 
     def run_function(self, body: list[ast.stmt]) -> Any:
-        signal = self.block(body, _nothing)
+        loops, self.loops = self.loops, ()
+        try:
+            signal = self.block(body, _end_of_function)
+        finally:
+            self.loops = loops
         return signal.value if isinstance(signal, Return) else None
+
+    def outside(self, loops: tuple[Any, ...], run: Rest) -> Signal:
+        """Runs what comes later in the function, where the loops around are these."""
+        inner, self.loops = self.loops, loops
+        try:
+            return run()
+        finally:
+            self.loops = inner
 
     def block(self, body: list[ast.stmt], rest: Rest) -> Signal:
         """Runs statements; None if the end is reached (then `rest` has not been run)."""
         for i, stmt in enumerate(body):
             following = body[i + 1 :]
 
-            def after(following: list[ast.stmt] = following) -> Signal:
-                signal = self.block(following, rest)
-                return signal if signal is not None else rest()
+            def after(following: list[ast.stmt] = following, loops: Any = self.loops) -> Signal:
+                def run() -> Signal:
+                    signal = self.block(following, rest)
+                    return signal if signal is not None else rest()
+
+                return self.outside(loops, run)
 
             method = getattr(self, "do_" + type(stmt).__name__, None)
             if method is None:
@@ -279,59 +313,103 @@ class Statements(Calls):
         listed = self.iterate(items, node.iter)
         if len(listed) > UNROLL_LIMIT:
             raise self.error(f"this loop would be unrolled {len(listed)} times", node)
+        return self._unrolled_for(node, listed, items, rest)
+
+    def _unrolled_for(self, node: ast.For, listed: list, items: Any, rest: Rest) -> Signal:
+        """A loop over items known while scripting, turn by turn.
+
+        A `break` on data leaves the turns after it inside an `if`. If the body returns on data, what
+        follows becomes part of each way instead (`finish`).
+        """
+        loops, returns = self.loops, _returns(node.body)
 
         def from_item(i: int) -> Signal:
             while i < len(listed):
-                self.assign(node.target, listed[i])
-                following = i + 1
-                signal = self.block(node.body, lambda n=following: finish(n))
-                if signal == BREAK:
+                i += 1
+                self.assign(node.target, listed[i - 1])
+                onward = (lambda n=i: finish(n)) if returns else _turn_ends
+                signal = self._unrolled_turn(node, loops, rest if returns else None, onward)
+                if signal == BREAK or isinstance(signal, LoopEnd) and signal.broke is True:
                     return None
                 if isinstance(signal, Return):
                     return signal
-                i += 1
+                if isinstance(signal, LoopEnd) and signal.broke is not False and i < len(listed):
+                    return self._after_break(signal.broke, node, listed, items, i, from_item)
             return self.block(node.orelse, rest)
 
         def finish(i: int) -> Signal:
-            signal = from_item(i)
-            return signal if signal is not None else rest()
+            def run() -> Signal:
+                signal = from_item(i)
+                return signal if signal is not None else rest()
+
+            return self.outside(loops, run)
 
         return from_item(0)
 
+    def _after_break(
+        self, broke: Any, node: ast.For, listed: list, items: Any, i: int, onward: Callable[[int], Signal]
+    ) -> Signal:
+        """The turns from number `i` on, after a turn that may have broken the loop."""
+        left = len(listed) - i
+        if isinstance(items, range) and left > NEST_LIMIT and not node.orelse:
+            following = DynamicRange(items[i], items.stop, items.step)
+            return self.counted_loop(following, node, _end_of_function, broke)
+        if left > NEST_LIMIT:
+            raise self.error(
+                f"a `break` on data in a loop of {len(listed)} unrolled turns would nest too deeply; "
+                "loop over a range and index",
+                node,
+            )
+        return self.two_ways(self._truth_tensor(broke, node), lambda: None, lambda: onward(i), node)
+
+    def _unrolled_turn(self, node: Any, loops: tuple, rest: Rest | None, onward: Rest) -> Signal:
+        """One turn of a loop that is unrolled; `onward` is what the end of the body leads to."""
+        from .control import Loop
+
+        on_break = (lambda: LoopEnd(True)) if rest is None else (lambda: self.outside(loops, rest))
+        self.loops = (*loops, Loop(on_break, onward))
+        try:
+            return self.block(node.body, onward)
+        finally:
+            self.loops = loops
+
     def do_While(self, node: ast.While, rest: Rest) -> Signal:
-        def turn(n: int) -> Signal:
-            while True:
-                truth = self.truth(self.value(node.test), node.test)
-                if not isinstance(truth, bool):
-                    return self.dynamic_loop(node, rest)
-                if not truth:
-                    return self.block(node.orelse, rest)
-                if n >= UNROLL_LIMIT:
-                    raise self.error(f"this loop was unrolled {n} times without an end in sight", node)
-                n += 1
-                signal = self.block(node.body, lambda k=n: finish(k))
-                if signal == BREAK:
-                    return None
-                if isinstance(signal, Return):
-                    return signal
-
-        def finish(n: int) -> Signal:
-            signal = turn(n)
-            return signal if signal is not None else rest()
-
-        return turn(0)
+        loops, turns = self.loops, 0
+        while True:
+            truth = self.truth(self.value(node.test), node.test)
+            if not isinstance(truth, bool):
+                return self.dynamic_loop(node, rest)
+            if not truth:
+                return self.block(node.orelse, rest)
+            if turns >= UNROLL_LIMIT:
+                raise self.error(f"this loop was unrolled {turns} times without an end in sight", node)
+            turns += 1
+            signal = self._unrolled_turn(node, loops, None, _turn_ends)
+            if signal == BREAK or isinstance(signal, LoopEnd) and signal.broke is True:
+                return None
+            if isinstance(signal, Return):
+                return signal
+            if isinstance(signal, LoopEnd) and signal.broke is not False:
+                return self.dynamic_loop(node, rest, signal.broke)
 
     # given by control.py
     def branch(self, truth: Tensor, node: ast.If, rest: Rest) -> Signal:
         raise NotImplementedError
 
-    def counted_loop(self, items: DynamicRange, node: ast.For, rest: Rest) -> Signal:
+    def counted_loop(
+        self, items: DynamicRange, node: ast.For, rest: Rest, broke: Any = None
+    ) -> Signal:
         raise NotImplementedError
 
     def rows_loop(self, items: Tensor, node: ast.For, rest: Rest) -> Signal:
         raise NotImplementedError
 
-    def dynamic_loop(self, node: ast.While, rest: Rest) -> Signal:
+    def two_ways(
+        self, truth: Tensor, first: Callable[[], Signal], second: Callable[[], Signal], node: ast.AST
+    ) -> Signal:
+        raise NotImplementedError
+
+    def dynamic_loop(self, node: ast.While, rest: Rest, broke: Any = None) -> Signal:
         raise NotImplementedError
 
 

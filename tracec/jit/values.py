@@ -46,9 +46,10 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Undefined:
-    """A variable without a usable value, and why."""
+    """A variable without a usable value, and why; it would have one if these sizes were equal."""
 
     reason: str
+    sizes: tuple = ()
 
 
 class Pending:
