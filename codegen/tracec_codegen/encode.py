@@ -13,7 +13,9 @@ from tracec_ir.types import ScalarType, TensorType
 from .kernel import core
 
 _RECORDS: dict[str, type] = {
-    cls.__name__: cls for cls in vars(core).values() if dataclasses.is_dataclass(cls)
+    name: cls
+    for name, cls in vars(core).items()
+    if isinstance(cls, type) and dataclasses.is_dataclass(cls)
 }
 
 

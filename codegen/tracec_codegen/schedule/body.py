@@ -182,8 +182,8 @@ class Body:
     def _compute(self, v: Value, index: Index, mask: str) -> str:
         kept = self.kept.get(v)
         if kept is not None:
-            buf, position = kept
-            return self.load(buf, position(index), v.dtype, mask)
+            name, position = kept
+            return self.load(name, position(index), v.dtype, mask)
         buf = self.source(v)
         if buf is not None:
             if isinstance(v.type, ScalarType):

@@ -117,13 +117,10 @@ def divide(a: Dim, b: Dim, ranges: Ranges) -> tuple[Dim, Dim]:
         return 0, a  # a value without elements: nothing is read
     if isinstance(a, int) and isinstance(b, int):
         return a // b, a % b
-    if isinstance(a, int):
-        a_terms = {(): a}
-    else:
-        a_terms = a.terms
+    terms: dict[tuple, int] = {(): a} if isinstance(a, int) else a.terms
     quotient: Dim = 0
     rest: Dim = 0
-    for mono, coef in a_terms.items():
+    for mono, coef in terms.items():
         term = dims._make({mono: coef})
         exact = dims.exact_div(term, b)
         if exact is not None:

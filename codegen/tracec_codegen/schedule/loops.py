@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tracec_ir import dims
 from tracec_ir.dims import Dim
+from tracec_ir.dtypes import DType
 
 from ..kernel.core import (
     ArgCarry,
@@ -14,6 +15,7 @@ from ..kernel.core import (
     IndexValue,
     Load,
     Loop,
+    Number,
     Store,
     Update,
 )
@@ -115,7 +117,13 @@ class Accumulator:
     __slots__ = ("names", "combine", "init", "dtype", "value", "position", "fresh")
 
     def __init__(
-        self, combine: str, init, dtype, value: str, fresh: Callable[[], str], position=None
+        self,
+        combine: str,
+        init: Number,
+        dtype: DType,
+        value: str,
+        fresh: Callable[[], str],
+        position: Dim | None = None,
     ):
         self.combine, self.init, self.dtype = combine, init, dtype
         self.value, self.position, self.fresh = value, position, fresh

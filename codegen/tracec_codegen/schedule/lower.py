@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from tracec_ir import dims, dtypes
 from tracec_ir.core import Op, Value
@@ -297,7 +298,7 @@ class Lowering:
         if node.kind == "arg":
             axis = node.op.attrs["axis"] % len(node.shape)
             kind = node.op.attrs["kind"]
-            return Accumulator(kind, None, dtype, name, body.fresh, index[axis])
+            return Accumulator(kind, 0, dtype, name, body.fresh, index[axis])
         kind = "sum" if node.kind == "dot" else node.op.attrs["kind"]
         if node.kind == "dot" and dtype is dtypes.b1:
             kind = "any"
@@ -373,10 +374,8 @@ class Lowering:
             if v in self.destinations and v.op is not None and self._later_readers(node):
                 i = self.destinations[v][0]
                 shape = tuple(v.shape)
-                self.body.kept[v] = (
-                    self.maker.buffer(i, "in"),
-                    lambda index, s=shape: indexing.flatten(index, s),
-                )
+                position = partial(indexing.flatten, shape=shape)
+                self.body.kept[v] = (self.maker.buffer(i, "in"), position)
 
 
 def copy_step(program: Program, source: int, targets: list[int]) -> KernelStep:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tracec_ir import dims, dtypes
 from tracec_ir.core import Op, Value
 from tracec_ir.dims import Dim
+from tracec_ir.passes.structure import find_view
 
 from ..kernel.core import Carry, Load, Loop, Update
 from ..program import KernelStep
@@ -86,7 +87,7 @@ def _write(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     """Stores `new` where the spec says."""
     base, new = op.operands
     spec = op.attrs
-    disjoint = _injective(spec["shape"], spec["strides"])
+    disjoint = _disjoint(base, spec)
     maker = _maker(storage, numel(new), each)
     body = maker.body
     symbols = [body.open(s) for s in new.shape if s != 1]
@@ -106,6 +107,18 @@ def _serial_nest(maker: KernelMaker, depth: int) -> None:
         maker.body.place(loops.nest(frames, ["serial"] * len(frames)))
 
 
+def _disjoint(base: Value, spec: dict) -> bool:
+    """Whether a spec certainly addresses no element of the base twice."""
+    shape, strides = spec["shape"], spec["strides"]
+    if _injective(shape, strides):
+        return True
+    axes = [k for k, n in enumerate(shape) if n != 1]
+    if any(strides[k] == 0 for k in axes):
+        return False
+    sizes, steps = [shape[k] for k in axes], [strides[k] for k in axes]
+    return find_view(tuple(base.shape), sizes, steps, spec["offset"]) is not None
+
+
 def _injective(shape: Sequence[Dim], strides: Sequence[Dim]) -> bool:
     """Whether a spec of known sizes addresses no element twice."""
     axes = (
@@ -115,7 +128,7 @@ def _injective(shape: Sequence[Dim], strides: Sequence[Dim]) -> bool:
     )
     if axes is None:
         return False
-    reach = 0
+    reach: Dim = 0
     for st, n in axes:
         if n == 0:
             return True

@@ -34,9 +34,11 @@ def fold_constants(b: Builder, operands: Operands, attrs: dict, name: str) -> Fo
         np.asarray(n).astype(v.dtype.numpy) if isinstance(v.type, TensorType) else n
         for n, v in zip(numbers, operands, strict=True)
     ]
+    reference = lookup(name).numpy
+    assert reference is not None, f"{name} has no reference"
     with np.errstate(all="ignore"):
         try:
-            out = lookup(name).numpy(*arrays, **attrs)
+            out = reference(*arrays, **attrs)
         except (ArithmeticError, RuntimeError):
             return None  # it fails when it is run, as it should
     return b.const(np.asarray(out).item(), t.dtype)

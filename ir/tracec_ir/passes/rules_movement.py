@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..builder import Builder
+from ..types import TensorType
 from .rule import Found, Operands, made_by, rule, splat
 
 
@@ -194,6 +195,7 @@ def move_splat(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     if value is None or not made_by(x, "broadcast"):
         return None
     (t,) = lookup(name).infer([x.type], attrs)
+    assert isinstance(t, TensorType)
     return b.broadcast_to(value, tuple(t.shape)) if t.shape else value
 
 
@@ -217,6 +219,7 @@ def pad_with_itself(b: Builder, operands: Operands, attrs: dict) -> Found:
     if splat(x) is not fill:
         return None
     (t,) = lookup("pad").infer([x.type, fill.type], attrs)
+    assert isinstance(t, TensorType)
     return b.broadcast_to(fill, tuple(t.shape))
 
 

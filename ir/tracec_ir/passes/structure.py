@@ -156,7 +156,7 @@ def _split_offset(base: Sequence[Dim], dense: list[Dim], offset: Dim) -> list[Di
     if isinstance(offset, int) and all(isinstance(d, int) for d in (*base, *dense)):
         if 0 in base:
             return None
-        return [offset // d % n for d, n in zip(dense, base, strict=True)]
+        return [dims.mod(offset // d, n) for d, n in zip(dense, base, strict=True)]
     out: list[Dim] = []
     rest = offset
     for d in dense:

@@ -32,9 +32,8 @@ def training_step(shapes, inputs, loss):
     value = loss(b, params, *data)
     grads = grad(b, [value], [b.full(1.0, dtypes.f32, ())], params)
     scalars = [Value(ScalarType(dtypes.f64), name=n) for n in ("lr", "momentum", "damp", "decay")]
-    attrs = {
-        "n": len(params), "has_momentum": False, "nesterov": False, "maximize": False, "first": False,
-    }  # fmt: skip
+    flags = {"has_momentum": False, "nesterov": False, "maximize": False, "first": False}
+    attrs = {"n": len(params), **flags}
     new = b.apply("sgd_step", [*scalars, *params, *grads], attrs)
     return b.func("step", [*params, *data, *scalars], [value, *new])
 
