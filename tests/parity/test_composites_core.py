@@ -510,9 +510,17 @@ def case_id(case):
 
 
 EVERY = [
-    *ACTIVATIONS, *REDUCTIONS, *PRODUCTS, *CONVOLUTIONS, *POOLING, *NORMALISATION, *LOSSES, *INDEXING,
-    *ATTENTION, *ELEMENTWISE,
-]  # fmt: skip
+    *ACTIVATIONS,
+    *REDUCTIONS,
+    *PRODUCTS,
+    *CONVOLUTIONS,
+    *POOLING,
+    *NORMALISATION,
+    *LOSSES,
+    *INDEXING,
+    *ATTENTION,
+    *ELEMENTWISE,
+]
 
 
 @pytest.mark.parametrize("case", EVERY, ids=case_id)

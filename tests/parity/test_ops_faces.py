@@ -125,11 +125,21 @@ def test_call(call):
 
 
 INPLACE = [
-    lambda x: x.add_(1, alpha=2), lambda x: x.relu_(), lambda x: x.clamp_(-1, 1), lambda x: x.mul_(x + 1),
-    lambda x: x.zero_(), lambda x: x.fill_(2), lambda x: x.masked_fill_(x > 0, 0.0),
-    lambda x: x.copy_(x[0].clone()), lambda x: x.tril_(), lambda x: x.pow_(2), lambda x: x.sub_(x[0] * 1),
-    lambda x: x.index_fill_(0, x[:2, 0].argsort(), 5.0), lambda x: x.t().add_(x.t()), lambda x: x[:, 1].exp_(),
-]  # fmt: skip
+    lambda x: x.add_(1, alpha=2),
+    lambda x: x.relu_(),
+    lambda x: x.clamp_(-1, 1),
+    lambda x: x.mul_(x + 1),
+    lambda x: x.zero_(),
+    lambda x: x.fill_(2),
+    lambda x: x.masked_fill_(x > 0, 0.0),
+    lambda x: x.copy_(x[0].clone()),
+    lambda x: x.tril_(),
+    lambda x: x.pow_(2),
+    lambda x: x.sub_(x[0] * 1),
+    lambda x: x.index_fill_(0, x[:2, 0].argsort(), 5.0),
+    lambda x: x.t().add_(x.t()),
+    lambda x: x[:, 1].exp_(),
+]
 
 
 @pytest.mark.parametrize("call", INPLACE, ids=lambda c: str(INPLACE.index(c)))
@@ -153,22 +163,54 @@ def test_inplace_forms_have_gradients(call):
 
 
 ERRORS = [
-    (lambda m: m.ones(2, 3) @ m.ones(2, 3), RuntimeError, "mat1 and mat2 shapes cannot be multiplied"),
+    (
+        lambda m: m.ones(2, 3) @ m.ones(2, 3),
+        RuntimeError,
+        "mat1 and mat2 shapes cannot be multiplied",
+    ),
     (lambda m: m.ones(2, 3).sum(2), IndexError, "Dimension out of range"),
-    (lambda m: m.cat([m.ones(2, 3), m.ones(3, 2)]), RuntimeError, "Sizes of tensors must match except in dimension 0"),
+    (
+        lambda m: m.cat([m.ones(2, 3), m.ones(3, 2)]),
+        RuntimeError,
+        "Sizes of tensors must match except in dimension 0",
+    ),
     (lambda m: m.ones(2).long().mean(), RuntimeError, "could not infer output dtype"),
-    (lambda m: m.ones(3, dtype=m.int64).add_(1.5), RuntimeError, "can't be cast to the desired output type Long"),
+    (
+        lambda m: m.ones(3, dtype=m.int64).add_(1.5),
+        RuntimeError,
+        "can't be cast to the desired output type Long",
+    ),
     (lambda m: m.ones(3).add_(m.ones(2, 3)), RuntimeError, "doesn't match the broadcast shape"),
-    (lambda m: m.nn.functional.conv2d(m.ones(1, 3, 4, 4), m.ones(2, 4, 3, 3)), RuntimeError, "to have 4 channels, but got 3 channels instead"),
-    (lambda m: m.nn.functional.layer_norm(m.ones(2, 3), (4,)), RuntimeError, "Given normalized_shape=[4]"),
-    (lambda m: m.nn.functional.cross_entropy(m.ones(2, 3), m.zeros(3, dtype=m.int64)), ValueError, "Expected input batch_size (2) to match target batch_size (3)."),
+    (
+        lambda m: m.nn.functional.conv2d(m.ones(1, 3, 4, 4), m.ones(2, 4, 3, 3)),
+        RuntimeError,
+        "to have 4 channels, but got 3 channels instead",
+    ),
+    (
+        lambda m: m.nn.functional.layer_norm(m.ones(2, 3), (4,)),
+        RuntimeError,
+        "Given normalized_shape=[4]",
+    ),
+    (
+        lambda m: m.nn.functional.cross_entropy(m.ones(2, 3), m.zeros(3, dtype=m.int64)),
+        ValueError,
+        "Expected input batch_size (2) to match target batch_size (3).",
+    ),
     (lambda m: m.ones(2, 3).softmax(5), IndexError, "Dimension out of range"),
     (lambda m: m.ones(2, 3).topk(4), RuntimeError, "selected index k out of range"),
-    (lambda m: m.ones(2, 3) + m.ones(2, 4), RuntimeError, "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1"),
-    (lambda m: m.zeros(2, requires_grad=True).add_(1), RuntimeError, "a leaf Variable that requires grad"),
+    (
+        lambda m: m.ones(2, 3) + m.ones(2, 4),
+        RuntimeError,
+        "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1",
+    ),
+    (
+        lambda m: m.zeros(2, requires_grad=True).add_(1),
+        RuntimeError,
+        "a leaf Variable that requires grad",
+    ),
     (lambda m: m.stack([]), RuntimeError, "non-empty"),
     (lambda m: m.clamp(m.ones(2)), (RuntimeError, ValueError), "At least one of"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("call", "kind", "message"), ERRORS, ids=[m for _, _, m in ERRORS])

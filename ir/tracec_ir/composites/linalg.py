@@ -13,7 +13,7 @@ from ..optable import composite
 from ..prims.host import host_function
 from ..promote import broadcast_shapes
 from ..types import TensorType
-from .common import iota_along, masked, spelled, swap, take, unsqueeze, where
+from .common import iota_along, masked, size, spelled, swap, take, unsqueeze, where
 
 
 def _host(b: Builder, fn: str, *operands: Value, options: tuple = ()) -> Any:
@@ -388,12 +388,12 @@ def pinv(b, x, *, atol=0.0, rtol=None, hermitian=False):
     _check_matrix(x, "linalg.pinv")
     if x.type.numel == 0:
         return b.full(0, x.dtype, (*x.shape[:-2], x.shape[-1], x.shape[-2]))
-    rtol = _default_rtol(x, atol) if rtol is None else rtol
+    rtol = _default_rtol(b, x, atol) if rtol is None else rtol
     if hermitian:
         w, v = b.eigh(x)
-        size = b.abs(w)
+        large = b.abs(w)
         keep = b.gt(
-            size, b.maximum(b.mul(b.reduce(size, "max", (size.rank - 1,), True), rtol), atol)
+            large, b.maximum(b.mul(b.reduce(large, "max", (large.rank - 1,), True), rtol), atol)
         )
         inverse = masked(b, keep, b.reciprocal(where(b, keep, w, 1.0)))
         return _mm(b, b.mul(v, unsqueeze(b, inverse, inverse.rank - 1)), _t(b, v))
@@ -404,10 +404,12 @@ def pinv(b, x, *, atol=0.0, rtol=None, hermitian=False):
     return _mm(b, b.mul(_t(b, vh), unsqueeze(b, inverse, inverse.rank - 1)), _t(b, u))
 
 
-def _default_rtol(x: Value, atol: float) -> float:
+def _default_rtol(b: Builder, x: Value, atol: float):
     if atol:
         return 0.0
-    return max(x.shape[-2:]) * float(np.finfo(x.dtype.numpy_name).eps)
+    n = size(b, dims.maximum(*x.shape[-2:]), x.dtype)
+    eps = float(np.finfo(x.dtype.numpy_name).eps)
+    return n * eps if isinstance(n, int) else b.mul(n, eps)
 
 
 @composite(nondiff=True)
@@ -416,7 +418,7 @@ def matrix_rank(b, x, *, atol=0.0, rtol=None, hermitian=False):
     _check_matrix(x, "linalg.matrix_rank")
     if x.type.numel == 0:
         return b.full(0, dtypes.i64, x.shape[:-2])
-    rtol = _default_rtol(x, atol) if rtol is None else rtol
+    rtol = _default_rtol(b, x, atol) if rtol is None else rtol
     s = b.abs(b.eigh(x)[0]) if hermitian else b.svd(x)[1]
     top = b.reduce(s, "max", (s.rank - 1,), True)
     keep = b.gt(s, b.maximum(b.mul(top, rtol), atol))

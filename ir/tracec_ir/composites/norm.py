@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import dims
+from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
@@ -206,7 +206,8 @@ def batch_norm_train(b, x, *rest, affine, eps):
 
 
 def _moving(b: Builder, old: Value, new: Value, momentum: Value) -> Value:
-    kept = b.mul(wide(b, old), b.sub(1.0, momentum))
+    rest = b.cast(b.sub(1.0, b.cast(momentum, dtypes.f64)), wide(b, old).dtype)
+    kept = b.mul(wide(b, old), rest)
     return b.cast(b.add(kept, b.mul(new, momentum)), old.dtype)
 
 

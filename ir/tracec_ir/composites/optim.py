@@ -13,6 +13,11 @@ def _columns(values: tuple[Value, ...], n: int) -> list[tuple[Value, ...]]:
     return [values[i : i + n] for i in range(0, len(values), n)]
 
 
+def _doubles(b: Builder, *numbers: Value) -> list[Value]:
+    """Numbers as 0-d tensors in double precision: 1 - beta2 in single precision has 4 digits."""
+    return [b.cast(v, dtypes.f64) for v in numbers]
+
+
 def _scaled(b: Builder, x: Value, factor: Value) -> Value:
     """x * factor in x's dtype."""
     return b.mul(x, b.cast(factor, x.dtype))
@@ -22,6 +27,7 @@ def _scaled(b: Builder, x: Value, factor: Value) -> Value:
 def sgd_step(b, lr, momentum, dampening, weight_decay, *tensors, n, has_momentum=False,
              has_decay=False, nesterov=False, maximize=False, first=False):  # fmt: skip
     """SGD: new parameters, then new momentum buffers (`first`: they begin as the gradients)."""
+    lr, momentum, dampening, weight_decay = _doubles(b, lr, momentum, dampening, weight_decay)
     columns = _columns(tensors, n)
     params, grads = columns[:2]
     buffers = columns[2] if has_momentum and not first else (None,) * n
@@ -47,6 +53,7 @@ def adam_step(b, lr, beta1, beta2, eps, weight_decay, *tensors, n, amsgrad=False
               has_decay=False, maximize=False):  # fmt: skip
     """Adam (`decoupled`: AdamW): new parameters, first and second moments, [largest second
     moments], steps."""
+    lr, beta1, beta2, eps, weight_decay = _doubles(b, lr, beta1, beta2, eps, weight_decay)
     columns = _columns(tensors, n)
     results: list[list[Value]] = [[] for _ in range(5 if amsgrad else 4)]
     for row in zip(*columns, strict=True):
