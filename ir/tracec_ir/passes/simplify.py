@@ -32,7 +32,13 @@ def bound(r: Rule) -> Callable:
 
 def all_rules() -> list[Rule]:
     """Every rule there is."""
-    from . import rules_arithmetic, rules_choice, rules_movement, rules_reduce  # noqa: F401
+    from . import (  # noqa: F401
+        rules_arithmetic,
+        rules_choice,
+        rules_movement,
+        rules_padding,
+        rules_reduce,
+    )
 
     return RULES
 
