@@ -411,3 +411,22 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like input filled with one value."""
     return apply("fill", (input, number(value)))
+
+
+def _polynomial(kind: str) -> None:
+    name = kind[:-2] + "_polynomial" + kind[-2:] if kind[-2] == "_" else "hermite_polynomial_he"
+
+    def fn(x: Any, n: Any, *, out: Tensor | None = None) -> Tensor:
+        if not isinstance(n, Tensor):
+            need_tensor(x, f"special_{name}")
+        return given(out, apply("polynomial", (number(x), number(n)), (("kind", kind),)))
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = f"The {kind} polynomials of orders n at x."
+    list_as(fn, "special", name)
+
+
+for _kind in ("chebyshev_t", "chebyshev_u", "chebyshev_v", "chebyshev_w", "hermite_h", "hermite_he",
+              "laguerre_l", "legendre_p", "shifted_chebyshev_t", "shifted_chebyshev_u",
+              "shifted_chebyshev_v", "shifted_chebyshev_w"):  # fmt: skip
+    _polynomial(_kind)

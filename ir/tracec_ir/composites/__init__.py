@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     matmul,
     norm,
     optim,
+    polynomials,
     pool,
     random,
     reduce,
