@@ -36,6 +36,8 @@ def setitem(self: Tensor, index, value) -> None:
     from .inplace import check
 
     check(self)
+    if isinstance(index, Tensor) and index.dtype.code == "b1" and record.current().symbolic:
+        return _fill_masked(self, index, value)
     x, indices = _basic(self, index)
     if not isinstance(value, (Tensor, int, float, bool, complex)):
         from .creation import as_tensor
@@ -47,6 +49,16 @@ def setitem(self: Tensor, index, value) -> None:
     if isinstance(value, Tensor):
         value = _fit(value, tuple(x.shape))
     record.assign(x, value)
+
+
+def _fill_masked(x: Tensor, mask: Tensor, value) -> None:
+    """x[mask] = value in a script, where positions are not known: all of x is chosen anew."""
+    if isinstance(value, Tensor) and value.dim():
+        raise NotImplementedError(
+            "assigning a tensor to the elements that a mask selects, in a script; use torch.where"
+        )
+    mask = mask.reshape(tuple(mask.shape) + (1,) * (x.dim() - mask.dim()))
+    record.assign(x, apply("masked_fill", (x, mask, value)))
 
 
 def _fit(value: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -339,10 +339,10 @@ def split(self: Tensor, split_size, dim: int = 0) -> tuple[Tensor, ...]:
                 if split_size < 0
                 else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
             )
-        parts = [min(split_size, n - i) for i in range(0, n, split_size)] if n else [0]
+        parts = _parts(n, split_size)
     else:
         parts = list(split_size)
-        if sum(parts) != n:
+        if not same(sum(parts), n):
             raise RuntimeError(
                 f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
                 f"dimension {d}), but got split_sizes={parts}"
@@ -352,6 +352,16 @@ def split(self: Tensor, split_size, dim: int = 0) -> tuple[Tensor, ...]:
         out.append(_slice(self, d, start, length, 1))
         start += length
     return tuple(out)
+
+
+def _parts(n, size: int) -> list:
+    """n cut into parts of `size`, the last one maybe smaller."""
+    if n.__class__ is int:
+        return [min(size, n - i) for i in range(0, n, size)] if n else [0]
+    parts: list = []
+    while size * (len(parts) + 1) < n:  # how many parts a symbolic size has becomes a guard
+        parts.append(size)
+    return [*parts, n - size * len(parts)]
 
 
 def split_with_sizes(self: Tensor, split_sizes, dim: int = 0) -> tuple[Tensor, ...]:
@@ -367,6 +377,11 @@ def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     n = self._spec.shape[wrap_dim(dim, self.dim())]
     if n == 0:
         return split(self, [0] * chunks, dim)
+    if n.__class__ is not int:  # as many parts as asked for: that the last has a size is a guard
+        size = -(-n // chunks)
+        last = n - size * (chunks - 1)
+        if 0 < last:
+            return split(self, [size] * (chunks - 1) + [last], dim)
     return split(self, -(-n // chunks), dim)
 
 

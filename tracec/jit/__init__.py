@@ -47,12 +47,16 @@ def is_scripting() -> bool:
     """Whether the code is being scripted (False in eager execution)."""
     from .. import record
 
-    return record.current().symbolic
+    tr = record.current()
+    return tr.symbolic and not tr.traced
 
 
 def is_tracing() -> bool:
-    """Always False: tracing runs the code as it is."""
-    return False
+    """Whether the code is being traced."""
+    from .. import record
+
+    tr = record.current()
+    return tr.symbolic and tr.traced
 
 
 def annotate(the_type: Any, the_value: Any) -> Any:

@@ -93,10 +93,11 @@ def build(
     name: str,
     owner: Any = None,
     hints: Mapping[str, int] | None = None,
+    traced: bool = False,
 ) -> Built:
     """The IR of `fn(**args)`; `args` gives each parameter a `Wanted`, a type, `Pending` or a
     constant. `owner` is the module whose parameters and buffers name the weights; `hints` are sizes
-    that the model is known to work with."""
+    that the model is known to work with. `traced`: Python runs the function itself."""
     sizes = Sizes(dict(hints or {}))
     known: dict[str, Wanted] = {}
 
@@ -112,7 +113,7 @@ def build(
 
     seen: list[tuple] = []
     for _ in range(ATTEMPTS):
-        with recording() as tr, dims.guards() as guards:
+        with recording(traced) as tr, dims.guards() as guards:
             try:
                 built = _attempt(_Attempt(tr, sizes, fill), fn, args, name, owner)
             except Raised as raised:
@@ -123,7 +124,7 @@ def build(
                 error = None  # type: ignore[assignment]
         if error is not None:
             learned = getattr(error, "by_size", True) and (
-                sizes.settle(guards) or sizes.repair(guards)
+                sizes.settle(guards) or (hints is None and sizes.repair(guards))
             )
             state = (dict(sizes.hints), dict(sizes.known))
             if not learned or state in seen:
@@ -148,7 +149,7 @@ def _distinct(guards: dims.Guards) -> dims.Guards:
 def _attempt(ev: _Attempt, fn: Callable, args: Mapping[str, Any], name: str, owner: Any) -> Built:
     tr = ev.tr
     values = {k: ev.input(k, Pending(k) if isinstance(v, Pending) else v) for k, v in args.items()}
-    result = ev.evaluate(fn, values)
+    result = fn(**values) if tr.traced else ev.evaluate(fn, values)
     codes: list[int] = []
     structure = _flatten(ev, result, codes)
     for k, v in values.items():
@@ -204,7 +205,7 @@ def _flatten(ev: _Attempt, value: Any, codes: list[int]) -> Any:
     """`value` with slots in place of tensors and run-time numbers, whose codes are appended."""
     if isinstance(value, Pending):
         value = ev.settled(value)
-    if isinstance(value, (Tensor, Number, Poly)):
+    if isinstance(value, (Tensor, Number, Poly, bool, int, float, complex)):
         codes.append(ev.tr.code(tensor_of(value)) & ~1)
         return Slot(len(codes) - 1, not isinstance(value, Tensor))
     if isinstance(value, tuple):
@@ -214,7 +215,7 @@ def _flatten(ev: _Attempt, value: Any, codes: list[int]) -> Any:
         return [_flatten(ev, v, codes) for v in value]
     if isinstance(value, dict):
         return {k: _flatten(ev, v, codes) for k, v in value.items()}
-    if value is None or isinstance(value, (bool, int, float, complex, str)):
+    if value is None or isinstance(value, str):
         return value
     raise ScriptError(f"a {type(value).__name__} cannot be returned from a script")
 

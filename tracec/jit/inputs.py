@@ -192,17 +192,19 @@ def first_layer(module: Any, name: str) -> Wanted | None:
     return None
 
 
-def fix_small(wanted: Any, value: Any, first: int | None) -> Any:
-    """`wanted` with the sizes below 2 of the dimensions from `first` on fixed as in `value`."""
+def fix_sizes(wanted: Any, value: Any, first: int | None) -> Any:
+    """`wanted` with the sizes below 2 of the dimensions from `first` on fixed as in `value`; with -1
+    all sizes, with None no sizes."""
     if first is None:
         return wanted
     if isinstance(wanted, Wanted):
         sizes = zip(wanted.shape, value.shape, strict=True)
         return Wanted(
-            wanted.dtype, tuple(n if i >= first and n < 2 else s for i, (s, n) in enumerate(sizes))
+            wanted.dtype,
+            tuple(n if first < 0 or i >= first and n < 2 else s for i, (s, n) in enumerate(sizes)),
         )
     if isinstance(wanted, tuple) and isinstance(value, (tuple, list)):
-        return tuple(fix_small(w, v, first) for w, v in zip(wanted, value, strict=True))
+        return tuple(fix_sizes(w, v, first) for w, v in zip(wanted, value, strict=True))
     return wanted
 
 

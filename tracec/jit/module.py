@@ -13,7 +13,7 @@ from .. import record
 from ..tensor import Tensor
 from .build import Built, build, fill_slots, parameters_of
 from .errors import ScriptError
-from .inputs import Wanted, fix_small, of_annotation, of_example, sizes_of
+from .inputs import Wanted, fix_sizes, of_annotation, of_example, sizes_of
 from .running import execute, fits
 from .values import Pending
 
@@ -22,6 +22,7 @@ class _Scripted:
     """What scripted functions and modules share: specialisations by the kinds of their arguments."""
 
     original: Any
+    traced = False
 
     def _setup(self, original: Any, callee: Any, name: str, owner: Any, examples: Any) -> None:
         put = self.__dict__.__setitem__
@@ -57,17 +58,23 @@ class _Scripted:
 
     def _build(self, kinds: dict[str, Any], arguments: Mapping[str, Any] | None) -> Built:
         if arguments is None:
-            return build(self._callee, kinds, self._name, self._owner)
+            return build(self._callee, kinds, self._name, self._owner, None, self.traced)
         # as general as possible: first all sizes are symbols, then those of 0 and 1 are fixed, the
         # batch's last, and at last the sizes at hand take part in finding the relations
         failure: Exception | None = None
-        for fixed, exact in ((None, False), (1, False), (0, False), (0, True)):
-            given = {k: fix_small(v, arguments[k], fixed) for k, v in kinds.items()}
-            hints = sizes_of(kinds, arguments) if exact else {}
+        ways = [(None, False), (1, False), (0, False), (0, True)]
+        if self.traced:  # Python code may insist on integers for sizes
+            ways.append((-1, True))
+        for fixed, exact in ways:
+            given = {k: fix_sizes(v, arguments[k], fixed) for k, v in kinds.items()}
+            hints = sizes_of(kinds, arguments) if exact else None
             try:
-                built = build(self._callee, given, self._name, self._owner, hints)
-            except ScriptError:
-                raise
+                built = build(self._callee, given, self._name, self._owner, hints, self.traced)
+            except ScriptError as error:
+                if not error.by_size:
+                    raise
+                failure = error
+                continue
             except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
                 failure = error
                 continue
@@ -105,7 +112,10 @@ class _Scripted:
         return self._for(self._kinds(arguments), arguments)
 
     def _kinds(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: _kind(name, value) for name, value in arguments.items()}
+        kinds = {name: _kind(name, value) for name, value in arguments.items()}
+        if self.traced:  # numbers are part of a trace
+            return {n: arguments[n] if isinstance(k, ScalarType) else k for n, k in kinds.items()}
+        return kinds
 
     # -- running -----------------------------------------------------------------------------------
     def _run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

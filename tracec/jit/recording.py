@@ -43,14 +43,15 @@ class Recording(Trace):
     """The open trace while a script is evaluated.
 
     `place` is the (source, node) being evaluated: nodes get its location, errors point at it.
+    `traced` says that Python itself runs the function.
     """
 
-    __slots__ = ("_node", "place", "captured")
+    __slots__ = ("_node", "place", "traced")
     symbolic = True
 
-    def __init__(self, thread: int):
+    def __init__(self, thread: int, traced: bool):
         self.place: tuple[Source, ast.AST] | None = None
-        self.captured: dict[int, Tensor] = {}  # input number -> parameter, buffer or constant
+        self.traced = traced
         root = Node(None, "root")
         root.depth = root.nbytes = _Unbounded()  # type: ignore[assignment]
         super().__init__(root, False, thread)
@@ -68,6 +69,11 @@ class Recording(Trace):
 
     def refuse(self, reason: record.Flush) -> None:
         """Somebody wants a value, which does not exist yet."""
+        if self.traced:
+            raise ScriptError(
+                "the value of a tensor is needed while the function is being traced (by an `if` or a "
+                "loop on it, or .item()); a trace cannot depend on data: use tracec.jit.script"
+            )
         raise ScriptError(
             "the value of a tensor is needed here while the model is being scripted; values are "
             "known only when it runs. Use tensor operations, or an `if`/`while` on the tensor "
@@ -172,13 +178,13 @@ class Scope:
 
 
 @contextmanager
-def recording() -> Iterator[Recording]:
+def recording(traced: bool = False) -> Iterator[Recording]:
     """Opens a recording on this thread for the block; what was pending is executed first."""
     record.synchronize()
     _forget_symbols()
     holder = record._local.h
     outer = holder.trace
-    tr = Recording(holder.thread)
+    tr = Recording(holder.thread, traced)
     holder.trace = tr
     try:
         yield tr
