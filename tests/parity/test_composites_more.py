@@ -283,7 +283,8 @@ def stepped(name, numbers, columns, attrs):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {"maximize": True},
+    {}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    {"maximize": True},
     {"momentum": 0.8, "dampening": 0.3},
 ])  # fmt: skip
 def test_sgd_step(options):

@@ -227,7 +227,7 @@ def test_every_listed_function_is_documented():
             assert (face._listed[place][name].__doc__ or "").strip(), (place, name)
 
 
-# -- randomness -------------------------------------------------------------------------------------
+# -- randomness -------------------------------------------------------------------------------
 def draws():
     tc.manual_seed(7)
     return [tc.rand(5), tc.randn(4), tc.randint(0, 10, (6,)), tc.randperm(8), tc.rand(3)]

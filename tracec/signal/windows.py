@@ -15,6 +15,15 @@ from tracec.ops.windows import (
 )
 
 __all__ = [
-    "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming",
-    "hamming", "hann", "kaiser", "nuttall",
-]  # fmt: skip
+    "bartlett",
+    "blackman",
+    "cosine",
+    "exponential",
+    "gaussian",
+    "general_cosine",
+    "general_hamming",
+    "hamming",
+    "hann",
+    "kaiser",
+    "nuttall",
+]
