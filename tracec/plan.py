@@ -34,7 +34,7 @@ class Plan:
 
     __slots__ = (
         "executable", "aliases", "writes", "grads", "program", "origins", "saved_inputs",
-        "saved_scalars", "n_live", "saved_specs", "func",
+        "saved_scalars", "n_live", "saved_specs", "saved_results", "spoilt", "func",
     )  # fmt: skip
 
     def run(self, tr: Trace, inputs: list, scalars: list, results: list, live: tuple) -> None:
@@ -57,9 +57,8 @@ class Plan:
             self._remember(tr, inputs, scalars, results, live, out)
 
     def _remember(self, tr: Trace, inputs, scalars, results, live, out) -> None:
-        for j, k in self.grads:
-            if k < 0:
-                results[live[j]].source = Output(Freed(), 0)
+        for j, message in self.spoilt:
+            results[live[j]].source = Output(Freed(message), 0)
         program = self.program
         if not program.outs:
             return
@@ -67,6 +66,8 @@ class Plan:
         versions = [-1] * len(program.saved)
         for n, i in self.saved_inputs:
             saved[n], versions[n] = tensor_of(inputs[i]), inputs[i].version
+        for n, i in self.saved_results:
+            saved[n], versions[n] = tensor_of(results[i]), results[i].version
         for n, i in self.saved_scalars:
             saved[n] = scalars[i]
         for k, (n, spec) in enumerate(self.saved_specs):
@@ -84,8 +85,9 @@ class Plan:
             program, saved, versions, params, [s.version for s in inputs] + [-1] * len(scalars), sources
         )
         for j, k in self.grads:
-            if k >= 0:
-                results[live[j]].source = Output(seg, k)
+            results[live[j]].source = Output(seg, k)
+        if tr.keep:
+            seg.keep = tr.keep
 
 
 def make_plan(node: Node, live: tuple[int, ...], tr: Trace) -> Plan:
@@ -98,6 +100,7 @@ def make_plan(node: Node, live: tuple[int, ...], tr: Trace) -> Plan:
     plan.n_live = len(live)
     plan.program, plan.grads, plan.origins = None, [], ()
     plan.saved_inputs, plan.saved_scalars, plan.saved_specs = [], [], []
+    plan.saved_results, plan.spoilt = [], []
     _plan_gradients(plan, node, lifted, live, codes, outputs)
     params = lifted.params
     seen: dict[Value, int] = {p: ~i for i, p in enumerate(params)}
@@ -137,16 +140,17 @@ def _plan_gradients(plan: Plan, node: Node, lifted: Lift, live, codes, outputs: 
             continue
         try:
             reach(node, [code], ())
-        except RuntimeError:  # used up, or overwritten: said when somebody goes backward
-            plan.grads.append((j, -1))
+        except RuntimeError as error:  # used up, or overwritten: said when somebody goes backward
+            plan.spoilt.append((j, str(error)))
         else:
             plan.grads.append((j, len(roots)))
             roots.append(code)
-    if not plan.grads:
+    if not plan.grads and not plan.spoilt:
         return
     info = reach(node, roots, ()) if roots else None
     targets = [lifted.env[c] for c in info.targets] if info else []
     program = SegmentProgram(lifted.b, lifted.params, [lifted.env[c] for c in roots], targets)
+    program.names = _names(lifted.path, roots)
     plan.program = program
     plan.origins = info.origins if info else ()
     overwritten = {c for n in lifted.path if n.kind in ("assign", "write") for c in (n.operands[0] & ~1,)}
@@ -154,14 +158,23 @@ def _plan_gradients(plan: Plan, node: Node, lifted: Lift, live, codes, outputs: 
         c for n in lifted.path if n.kind == "assign_many" for c in n.operands[: len(n.operands) // 2]
     }
     stale = {lifted.env[c] for c in overwritten if c in lifted.env}
+    whole = {v: live[j] for j, v in reversed(list(enumerate(outputs)))}
     for n, v in enumerate(program.saved):
         if v in lifted.scalars:
             plan.saved_scalars.append((n, lifted.scalars.index(v)))
         elif v in lifted.inputs and v not in stale:
             plan.saved_inputs.append((n, lifted.inputs.index(v)))
+        elif v in whole:  # a result: its storage is kept, and later writes to it are noticed
+            plan.saved_results.append((n, whole[v]))
         else:
             plan.saved_specs.append((n, dense(v.dtype, tuple(v.shape))))
             outputs.append(v)
+
+
+def _names(path: list[Node], codes: list[int]) -> list[str]:
+    """The names of the operations that made these codes."""
+    maker = {c: n for n in path for c, _, _ in n.outs or ((n.code, n.spec, n.rg),)}
+    return [maker[c].name or maker[c].kind for c in codes]
 
 
 def _donations(lifted: Lift, node: Node, live, codes, outputs) -> dict[int, int]:

@@ -92,7 +92,7 @@ class Node:
 class Trace:
     """An open trace of one thread."""
 
-    __slots__ = ("node", "results", "scalars", "inputs", "views", "grad", "thread", "snapshots", "leaves")
+    __slots__ = ("node", "results", "scalars", "inputs", "views", "grad", "thread", "snapshots", "leaves", "keep")
     symbolic = False  # whether the trace is a script's, whose values never exist (jit.recording)
 
     def __init__(self, root: Node, grad: bool, thread: int):
@@ -103,17 +103,19 @@ class Trace:
         self.views: dict = {}
         self.leaves: dict = {}  # code -> Source, for values that are gradient sources of their own
         self.snapshots: dict = {}  # input number -> copy of memory that foreign code may write
+        self.keep: list | None = None  # tensors that hooks need as long as the graph lives
 
 
 class _PerThread:
     """What a thread records into. `root` is the trie of its context (default dtype, ...)."""
 
-    __slots__ = ("trace", "inference", "thread", "calls")
+    __slots__ = ("trace", "inference", "thread", "calls", "watched")
 
     def __init__(self):
         self.thread = threading.get_ident()
         self.inference = False
         self.calls = 0  # module calls in progress without gradients
+        self.watched: list = []  # weak references to tensors whose gradients are looked at
         self.trace = Trace(_root(), True, self.thread)
 
 
@@ -628,7 +630,7 @@ def _execute(tr: Trace, reason: Flush) -> None:
                 s.trace, s.held = None, 1
                 if not done and s not in inputs:
                     s.buf = None
-            tr.views = tr.inputs = tr.leaves = None
+            tr.views = tr.inputs = tr.leaves = tr.keep = None
             if not done:
                 node.plans.pop(live, None)
 

@@ -89,10 +89,10 @@ def grad(
             record.apply("full", (0,), {"shape": tuple(t.shape), "dtype": t.dtype}) if g is None else g
             for t, g in zip(wanted, found)
         ]
-    elif not allow_unused and any(g is None for g in found):
+    elif not allow_unused and None in (missing := [None if g is None else 0 for g in found]):
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set "
-            "allow_unused=True if this is the desired behavior."
+            f"The differentiated Tensor at index {missing.index(None)} appears to not have been used in the "
+            "graph. Set allow_unused=True if this is the desired behavior."
         )
     return tuple(found)
 

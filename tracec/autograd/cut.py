@@ -1,12 +1,15 @@
-"""Hooks and retained gradients of non-leaf tensors: places where a trace's graph is cut.
+"""Hooks and retained gradients of non-leaf tensors.
 
-The value gets a slot of its own that gradients stop at; the engine calls the hooks there and goes
-on with what they return.
+A hook may replace the gradient, so the graph is cut at its tensor: the value gets a slot of its own
+that gradients stop at; the engine calls the hooks there and goes on with what they return. Retained
+gradients, and hooks registered after the value was used, only look: the engine asks for the
+gradient that passes the value.
 """
 
 from __future__ import annotations
 
 import itertools
+import weakref
 
 from .. import record
 from .graph import Output, serials
@@ -37,7 +40,6 @@ class Cut:
     def __init__(self, before):
         self.before = before  # the tensor as it was, connected to what made it
         self.hooks: dict = {}
-        self.target = None  # the user's tensor whose .grad is kept, if asked for
         self.time = next(serials)
 
     def run(self, grads: dict, keep: bool) -> list:
@@ -46,23 +48,7 @@ class Cut:
             out = hook(g)
             if out is not None:
                 g = out
-        tensor = self.target() if self.target is not None else None
-        if tensor is not None:
-            have = tensor._grad
-            tensor._grad = g if have is None else have + g
         return [(self.before, g)]
-
-
-def _cut(tensor) -> Cut:
-    """The cut behind a non-leaf tensor, made if there is none."""
-    source = tensor.__dict__.get("_cut_node")
-    if source is not None:
-        return source
-    before = record.alias(tensor)
-    node = Cut(before)
-    record.reseat(tensor, Output(node, 0))
-    tensor.__dict__["_cut_node"] = node
-    return node
 
 
 def add_hook(tensor, hook) -> RemovableHandle:
@@ -70,11 +56,68 @@ def add_hook(tensor, hook) -> RemovableHandle:
         if tensor._hooks is None:
             tensor._hooks = {}
         return RemovableHandle(tensor._hooks, hook)
-    return RemovableHandle(_cut(tensor).hooks, hook)
+    if tensor._hooks is not None:  # of the cut, or of the watch
+        return RemovableHandle(tensor._hooks, hook)
+    if _used(tensor):
+        hooks = tensor._hooks = {}
+        _watch(tensor)
+        keep_alive(tensor)
+        return RemovableHandle(hooks, hook)
+    node = Cut(record.alias(tensor))
+    record.reseat(tensor, Output(node, 0))
+    tensor._hooks = node.hooks
+    return RemovableHandle(node.hooks, hook)
+
+
+def _used(tensor) -> bool:
+    """Whether something was computed from the tensor's value that gradients come back from."""
+    st = tensor._st
+    tr = record.current()
+    if st.trace is not tr:
+        source = st.source
+        program = getattr(source.node, "program", None) if source.__class__ is Output else None
+        return program is not None and program.uses(source.index)
+    code = st.code | 1
+    return any(code in n.operands for n in tr.node.path() if n.kind != "pin")
+
+
+def _watch(tensor) -> None:
+    if "_watch" not in tensor.__dict__:
+        me = weakref.ref(tensor)
+        tensor.__dict__["_watch"] = lambda g: _look(me(), g)
+        record._local.h.watched.append(me)
+
+
+def _look(tensor, g) -> None:
+    for hook in tuple((tensor._hooks or {}).values()) if not _is_cut(tensor) else ():
+        if hook(g) is not None:
+            raise NotImplementedError(
+                "a hook that was registered after its tensor had been used returned a gradient; register "
+                "it before the first use to replace gradients"
+            )
+    if tensor._retain:
+        have = tensor._grad
+        tensor._grad = g if have is None else have + g
+
+
+def _is_cut(tensor) -> bool:
+    source = tensor._st.source
+    return source.__class__ is Output and source.node.__class__ is Cut
+
+
+def keep_alive(tensor) -> None:
+    """The tensor lives as long as the graph that it is part of."""
+    st = tensor._st
+    tr = record.current()
+    if st.trace is tr:
+        if tr.keep is None:
+            tr.keep = []
+        tr.keep.append(tensor)
+    elif st.source.__class__ is Output and hasattr(st.source.node, "keep"):
+        node = st.source.node
+        node.keep = [*(node.keep or ()), tensor]
 
 
 def retain(tensor) -> None:
-    import weakref
-
-    _cut(tensor).target = weakref.ref(tensor)
     tensor._retain = True
+    _watch(tensor)

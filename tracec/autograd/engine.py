@@ -47,17 +47,15 @@ class _Run:
         self.pending: dict = {}  # node -> {index: gradient}
         self.leaves: dict[Leaf, object] = {}
         self.captured: dict[int, object] = {}
-        self.capture_outputs: dict = {}  # (node, index) -> position in wanted
+        self.capture_outputs: dict = {}  # node -> {index: position}
+        self.looked_at: list = []  # tensors whose gradients are wanted, then those that are watched
+        self.used: list[Segment] = []
 
     def run(self, roots: list, seeds: list):
         tr = record._local.h.trace
         open_roots, open_seeds = [], []
-        self._prepare_wanted(tr)
+        self._prepare(tr)
         for root, seed in zip(roots, seeds, strict=True):
-            if self.wanted is not None and root._leaf is None:  # leaves are captured by `_to`
-                for i, w in enumerate(self.wanted):
-                    if w is root:
-                        self._capture(i, seed if seed is not None else _ones(root))
             if root._leaf is not None:
                 self._to(root._leaf, seed if seed is not None else _ones(root))
                 continue
@@ -74,10 +72,12 @@ class _Run:
             grads = self.pending.pop(node)
             if isinstance(node, Segment):
                 self._segment(node, grads)
-            elif isinstance(node, Freed):
-                raise RuntimeError(TWICE)
             else:
                 self._function(node, grads)
+        if not self.keep:
+            for seg in self.used:
+                seg.free()
+        self._tell_watchers()
         if self.wanted is not None:
             return [self.captured.get(i) for i in range(len(self.wanted))]
         for leaf, g in self.leaves.items():
@@ -86,16 +86,36 @@ class _Run:
                 accumulate(tensor, g, self.create_graph)
         return None
 
-    def _prepare_wanted(self, tr: Trace) -> None:
+    def _prepare(self, tr: Trace) -> None:
+        """Notes where the gradients of tensors pass that somebody wants to see."""
         self.open_wanted: dict[int, int] = {}
-        for i, w in enumerate(self.wanted or ()):
+        self.looked_at = list(self.wanted or ())
+        h = record._local.h
+        if h.watched:
+            h.watched = [r for r in h.watched if r() is not None]
+            self.looked_at += [t for t in (r() for r in h.watched) if t is not None]
+        self.same: dict[int, int] = {}  # position -> position of a tensor at the same place
+        for i, w in enumerate(self.looked_at):
             if w._leaf is not None:
                 continue
             code = code_of_graph(tr, w)
             if w._st.trace is tr:
-                self.open_wanted[code & ~1] = i
+                first = self.open_wanted.setdefault(code & ~1, i)
             elif isinstance(w._st.source, Output):
-                self.capture_outputs[(w._st.source.node, w._st.source.index)] = i
+                at = self.capture_outputs.setdefault(w._st.source.node, {})
+                first = at.setdefault(w._st.source.index, i)
+            else:
+                continue
+            if first != i:
+                self.same[i] = first
+
+    def _tell_watchers(self) -> None:
+        for i, first in self.same.items():
+            if first in self.captured:
+                self.captured[i] = self.captured[first]
+        for i in range(len(self.wanted or ()), len(self.looked_at)):
+            if i in self.captured:
+                self.looked_at[i].__dict__["_watch"](self.captured[i])
 
     def _capture(self, i: int, g) -> None:
         have = self.captured.get(i)
@@ -114,8 +134,8 @@ class _Run:
             have = self.leaves.get(source)
             self.leaves[source] = g if have is None else have + g
             return
-        if source.__class__ is Freed:
-            raise RuntimeError(TWICE)
+        if source.node.__class__ is Freed:
+            raise RuntimeError(source.node.message)
         at = self.pending.setdefault(source.node, {})
         have = at.get(source.index)
         at[source.index] = g if have is None else have + g
@@ -173,35 +193,34 @@ class _Run:
     def _segment(self, seg: Segment, grads: dict) -> None:
         if seg.freed:
             raise RuntimeError(TWICE)
-        for i, g in grads.items():
-            position = self.capture_outputs.get((seg, i))
-            if position is not None:
-                self._capture(position, g)
         outs = tuple(sorted(grads))
         seeds = [grads[i] for i in outs]
+        captures = self.capture_outputs.get(seg, {})
+        through = tuple(sorted(captures))
         if self.create_graph:
-            call = seg.program.replay(outs)
+            call = seg.program.replay(outs, through)
             for t, expected in zip(seg.inputs, seg.input_versions, strict=True):
                 _check_version(t, expected)
             operands = [*seg.inputs, *seeds]
         else:
-            call = seg.program.backward(outs)
+            call = seg.program.backward(outs, through)
             operands = []
             for n in call.needs:
                 _check_version(seg.saved[n], seg.versions[n])
                 operands.append(seg.saved[n])
             operands += seeds
         results = record.call_segment(call, tuple(operands), int(self.create_graph))
-        if not self.keep:
-            seg.free()
+        self.used.append(seg)  # hooks and user functions may lead back into it
         for target, g in zip(call.targets, results, strict=True):
-            self._to(seg.sources[target], g)
+            if target < 0:
+                self._capture(captures[~target], g)
+            else:
+                self._to(seg.sources[target], g)
 
     def _function(self, node, grads: dict) -> None:
-        for i, g in grads.items():
-            position = self.capture_outputs.get((node, i))
-            if position is not None:
-                self._capture(position, g)
+        for i, position in self.capture_outputs.get(node, {}).items():
+            if i in grads:
+                self._capture(position, grads[i])
         for tensor, g in node.run(grads, self.keep):
             self._deliver(tensor, g)
 

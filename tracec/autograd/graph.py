@@ -37,13 +37,16 @@ class Segment:
     where the gradients of the trace's inputs go; `time` orders it among others.
     """
 
-    __slots__ = ("program", "saved", "versions", "inputs", "input_versions", "sources", "time", "freed")
+    __slots__ = (
+        "program", "saved", "versions", "inputs", "input_versions", "sources", "time", "freed", "keep",
+    )  # fmt: skip
 
     def __init__(self, program, saved, versions, inputs, input_versions, sources):
         self.program, self.saved, self.versions = program, saved, versions
         self.inputs, self.input_versions, self.sources = inputs, input_versions, sources
         self.time = next(serials)
         self.freed = False
+        self.keep = None
 
     def free(self) -> None:
         if self.program.saves:
@@ -52,12 +55,14 @@ class Segment:
 
 
 class Freed:
-    """The place of a segment that was never kept because its graph had been used up already."""
+    """The place of a segment that cannot be differentiated: its graph had been used up, or a value
+    that it needs overwritten, before it was executed. `message` says which."""
 
-    __slots__ = ("time",)
+    __slots__ = ("time", "message")
 
-    def __init__(self):
+    def __init__(self, message: str):
         self.time = next(serials)
+        self.message = message
 
 
 TWICE = (

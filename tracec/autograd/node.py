@@ -26,12 +26,18 @@ def node_of(tensor) -> Node:
     st = tensor._st
     if isinstance(st.source, Output):
         name = getattr(getattr(st.source.node, "function", None), "__name__", None)
-        return Node(f"{name}Backward" if name else "RecordedBackward0")
+        if name:
+            return Node(f"{name}Backward")
+        program = getattr(st.source.node, "program", None)
+        return Node(_camel(program.names[st.source.index]) if program else "RecordedBackward0")
     tr = st.trace
     if tr is not None and tr.node is not None:
         for node in reversed(tr.node.path()):
             if any(code == st.code for code, _, _ in node.outs or ((node.code, 0, 0),)):
-                camel = "".join(p.title() for p in node.name.split("_"))
-                return Node(f"{camel or node.kind.title()}Backward0")
+                return Node(_camel(node.name or node.kind))
     return Node("RecordedBackward0")
 
+
+def _camel(name: str) -> str:
+    """`AddBackward0` for `add`."""
+    return "".join(part.title() for part in name.split("_")) + "Backward0"

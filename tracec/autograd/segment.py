@@ -15,7 +15,8 @@ class Backward:
     """The gradient of some results of a segment with respect to its sources.
 
     `func` takes the saved values listed in `needs` (numbers of `SegmentProgram.saved`), then one
-    cotangent per chosen result; it returns the gradients of `targets` (numbers of sources).
+    cotangent per chosen result; it returns the gradients of `targets`: numbers of sources, and
+    `~k` for result k of the segment, which is asked for on the way.
     """
 
     __slots__ = ("func", "needs", "targets", "types")
@@ -36,7 +37,7 @@ class Replay:
 
     def __init__(self, program: SegmentProgram, outs: tuple[int, ...], targets: list[int]):
         self.program, self.outs, self.targets = program, outs, targets
-        self.types = [program.target_values[t].type for t in targets]
+        self.types = [program.value_of(t).type for t in targets]
 
     def emit(self, b: Builder, args: list[Value]) -> list[Value]:
         p = self.program
@@ -46,8 +47,9 @@ class Replay:
             out = b.emit(op.name, [env[v] for v in op.operands], op.attrs, op.regions)
             env.update(zip(op.results, out, strict=True))
         roots = [env[p.outs[i]] for i in self.outs]
-        targets = [env[p.target_values[t]] for t in self.targets]
-        grads = autodiff.grad(b, roots, args[n:], targets, targets)
+        targets = [env[p.value_of(t)] for t in self.targets]
+        stops = [env[p.target_values[t]] for t in self.targets if t >= 0]
+        grads = autodiff.grad(b, roots, args[n:], targets, stops)
         return [b.zeros_like(t) if g is None else g for t, g in zip(targets, grads, strict=True)]
 
 
@@ -64,36 +66,50 @@ class SegmentProgram:
         self._backward: dict = {}
         self._replay: dict = {}
         self.saved: list[Value] = []
-        full = self._make(tuple(range(len(outs))), first=True)
-        self._backward[tuple(range(len(outs)))] = full
+        self.names: list[str] = []  # of the operations that made the results
+        every = tuple(range(len(outs)))
+        self._make(every, every, first=True)  # finds out what may ever be needed
 
     @property
     def saves(self) -> bool:
         """Whether going backward needs values of the forward pass."""
         return bool(self.saved)
 
-    def backward(self, outs: tuple[int, ...]) -> Backward:
-        """The backward function for cotangents of these results."""
-        found = self._backward.get(outs)
+    def uses(self, out: int) -> bool:
+        """Whether other results depend on result `out`."""
+        value = self.outs[out]
+        return any(value in op.operands for op in self.ops)
+
+    def value_of(self, target: int) -> Value:
+        """The value that a number in `Backward.targets` means."""
+        return self.target_values[target] if target >= 0 else self.outs[~target]
+
+    def backward(self, outs: tuple[int, ...], through: tuple[int, ...] = ()) -> Backward:
+        """The backward function for cotangents of these results, which also tells the gradients
+        that pass the results `through`."""
+        found = self._backward.get((outs, through))
         if found is None:
-            found = self._backward[outs] = self._make(outs)
+            found = self._backward[outs, through] = self._make(outs, through)
         return found
 
-    def replay(self, outs: tuple[int, ...]) -> Replay:
-        found = self._replay.get(outs)
+    def replay(self, outs: tuple[int, ...], through: tuple[int, ...] = ()) -> Replay:
+        found = self._replay.get((outs, through))
         if found is None:
-            found = self._replay[outs] = Replay(self, outs, self.backward(outs).targets)
+            targets = self.backward(outs, through).targets
+            found = self._replay[outs, through] = Replay(self, outs, targets)
         return found
 
-    def _make(self, outs: tuple[int, ...], first: bool = False) -> Backward:
+    def _make(self, outs: tuple[int, ...], through: tuple[int, ...], first: bool = False) -> Backward:
         b = Builder()
         b.ops = list(self.ops)
         forward = {r for op in self.ops for r in op.results} | set(self.params)
         roots = [self.outs[i] for i in outs]
         seeds = [Value(r.type, name=f"g{i}") for i, r in enumerate(roots)]
-        grads = autodiff.grad(b, roots, seeds, self.target_values, self.target_values)
-        targets = [i for i, g in enumerate(grads) if g is not None]
-        results = [grads[i] for i in targets]
+        wanted = [*range(len(self.target_values)), *(~k for k in through)]
+        values = [self.value_of(t) for t in wanted]
+        grads = autodiff.grad(b, roots, seeds, values, self.target_values)
+        targets = [t for t, g in zip(wanted, grads, strict=True) if g is not None]
+        results = [g for g in grads if g is not None]
         back = Builder()
         env: dict[Value, Value] = {s: s for s in seeds}
         saved_params: dict[Value, Value] = {}
