@@ -82,6 +82,7 @@ class NativePlan:
         self.symbols = sorted(_symbols(program))
         self.bound: dict[tuple[int, ...], Bound] = {}
         self.donated = {j: i for j, i in program.donations.items()}
+        self.one_by_one = False  # set before the first run to launch every step by itself
 
     # -- binding ----------------------------------------------------------------------------------
     def bind(self, values: tuple[int, ...]) -> Bound:
@@ -144,6 +145,8 @@ class NativePlan:
             if planned is not None:
                 run.append(planned)
                 scratch = max(scratch, need)
+                if self.one_by_one:
+                    close()
         close()
         out.arena_bytes = dims.evaluate(self.arena, env)
         out.temps = [
