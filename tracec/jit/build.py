@@ -97,7 +97,7 @@ def build(
 ) -> Built:
     """The IR of `fn(**args)`; `args` gives each parameter a `Wanted`, a type, `Pending` or a
     constant. `owner` is the module whose parameters and buffers name the weights; `hints` are sizes
-    that the model is known to work with. `traced`: Python runs the function itself."""
+    to take instead of looking for some that work. `traced`: Python runs the function itself."""
     sizes = Sizes(dict(hints or {}))
     known: dict[str, Wanted] = {}
 

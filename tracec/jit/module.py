@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,13 +37,18 @@ class _Scripted:
         put("_examples", examples)
 
     # -- building ----------------------------------------------------------------------------------
-    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments by parameter, defaults included."""
-        import inspect
-
+    def _bind(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arguments by parameter, and the kind of each; defaults are constants."""
         bound = inspect.signature(self._callee).bind(*args, **kwargs)
+        given = set(bound.arguments)
         bound.apply_defaults()
-        return dict(bound.arguments)
+        arguments = dict(bound.arguments)
+        kinds = {n: _kind(n, v) if n in given else v for n, v in arguments.items()}
+        if self.traced:  # numbers are part of a trace
+            kinds = {n: arguments[n] if isinstance(k, ScalarType) else k for n, k in kinds.items()}
+        return arguments, kinds
 
     def _for(self, kinds: dict[str, Any], arguments: Mapping[str, Any] | None = None) -> Built:
         """The IR for arguments of these kinds; with `arguments` it also fits their sizes."""
@@ -96,11 +103,10 @@ class _Scripted:
             return self._latest[1]
         kinds: dict[str, Any] = {}
         for name, p in parameters_of(self._callee).items():
-            scalar = of_annotation(p.annotation)
-            if p.default is not p.empty and (scalar is None or p.default is None):
+            if p.default is not p.empty:
                 kinds[name] = p.default
             else:
-                kinds[name] = scalar if scalar is not None else Pending(name)
+                kinds[name] = of_annotation(p.annotation) or Pending(name)
         latest = self._latest
         try:
             return self._for(kinds)
@@ -108,21 +114,15 @@ class _Scripted:
             self.__dict__["_latest"] = latest
 
     def _of_examples(self, examples: Sequence[Any]) -> Built:
-        arguments = self._bind(tuple(examples), {})
-        return self._for(self._kinds(arguments), arguments)
-
-    def _kinds(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        kinds = {name: _kind(name, value) for name, value in arguments.items()}
-        if self.traced:  # numbers are part of a trace
-            return {n: arguments[n] if isinstance(k, ScalarType) else k for n, k in kinds.items()}
-        return kinds
+        arguments, kinds = self._bind(tuple(examples), {})
+        return self._for(kinds, arguments)
 
     # -- running -----------------------------------------------------------------------------------
     def _run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        arguments = self._bind(args, kwargs)
+        arguments, kinds = self._bind(args, kwargs)
         if self._needs_gradients(arguments):
             return self._eager(args, kwargs)  # the same program, recorded with its gradients
-        built = self._for(self._kinds(arguments), arguments)
+        built = self._for(kinds, arguments)
         results = execute(built, arguments)
         for name, index in built.updates:
             with _no_grad():
@@ -150,9 +150,6 @@ class _Scripted:
     @property
     def code(self) -> str:
         """The Python source that was scripted."""
-        import inspect
-        import textwrap
-
         return textwrap.dedent(inspect.getsource(self._callee))
 
     def save(self, path: str | os.PathLike[str], example_inputs: Sequence[Any] | None = None) -> None:
