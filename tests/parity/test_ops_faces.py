@@ -290,3 +290,15 @@ def test_uniform_and_normal_fill_in_place():
     x = tc.empty(1000).uniform_(-3, -2)
     assert -3 <= x.min().item() and x.max().item() < -2
     assert abs(tc.empty(5000).normal_(4, 0.5).mean().item() - 4) < 0.05
+
+
+def test_views_in_place_keep_memory_and_gradients():
+    got = []
+    for m in (torch, tc):
+        x = m.arange(6.0).reshape(2, 3).clone().requires_grad_()
+        y = x * 2
+        y.transpose_(0, 1).unsqueeze_(0)
+        assert tuple(y.shape) == (1, 3, 2)
+        (y * m.arange(6.0).reshape(3, 2)).sum().backward()
+        got.append(x.grad)
+    same(got[1], got[0])

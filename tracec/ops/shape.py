@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..inplace import check
 from ..record import apply
 from ..tensor import Tensor
 from .arguments import given, stack_of
@@ -389,3 +390,19 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
         out.append(indices % n)
         indices = indices.div(n, rounding_mode="floor")
     return tuple(reversed(out))
+
+
+# -- views in place ------------------------------------------------------------------------------
+def _view_in_place(name: str) -> None:
+    def fn(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check(self)
+        self._spec = getattr(self, name)(*args, **kwargs)._spec
+        return self
+
+    fn.__name__ = fn.__qualname__ = name + "_"
+    fn.__doc__ = f"`{name}`: the tensor itself changes its shape, its memory stays."
+    list_as(fn, "method", fn.__name__)
+
+
+for _name in ("unsqueeze", "squeeze", "t", "transpose", "swapaxes", "swapdims", "as_strided"):
+    _view_in_place(_name)
