@@ -400,6 +400,9 @@ class Joined:
     def variable(self, name: str, a: dict[str, Any], b: dict[str, Any]) -> Any:
         if name not in a or name not in b:
             return Undefined("it is assigned in one way of an `if` only")
+        for value in (a[name], b[name]):
+            if isinstance(value, Undefined):
+                return value
         try:
             return self.value(a[name], b[name])
         except Cannot as problem:

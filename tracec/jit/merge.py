@@ -107,7 +107,7 @@ def join_leaves(x: Any, y: Any, leaf: Callable[[Any, Any, TensorType, bool], Lea
         return x
     for v in (x, y):
         if isinstance(v, Undefined):
-            raise Cannot(v.reason)
+            raise Cannot(v.reason, v.sizes)
     if isinstance(x, (tuple, list)) and type(x) is type(y):
         if len(x) != len(y):
             raise Cannot(f"a {type(x).__name__} of {len(x)} items and one of {len(y)}")
