@@ -510,6 +510,7 @@ Tensor.swapdims = swapaxes
 Tensor.moveaxis = movedim
 Tensor.T = property(lambda self: permute(self, tuple(range(self.dim() - 1, -1, -1))))
 Tensor.mT = property(lambda self: transpose(self, -2, -1))
+Tensor.mH = property(lambda self: transpose(self, -2, -1))
 Tensor.H = property(lambda self: transpose(self, 0, 1))
 FUNCTIONS = (
     reshape, clone, permute, transpose, t, movedim, unsqueeze, squeeze, broadcast_to, narrow, select,

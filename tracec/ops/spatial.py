@@ -216,3 +216,31 @@ def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
 def pad_mode(input: Tensor, pad: Any, mode: str) -> Tensor:
     """input continued beyond its borders: "reflect", "replicate" or "circular"."""
     return apply("pad_mode", (input,), (("pad", tuple(pad)), ("mode", mode)))
+
+
+_MODES = ("bilinear", "nearest", "bicubic")
+_BORDERS = ("zeros", "border", "reflection")
+
+
+def _grid_sampler(name: str) -> None:
+    def fn(
+        input: Tensor,
+        grid: Tensor,
+        interpolation_mode: int,
+        padding_mode: int,
+        align_corners: bool,
+    ) -> Tensor:
+        attrs = (
+            ("mode", _MODES[interpolation_mode]),
+            ("padding_mode", _BORDERS[padding_mode]),
+            ("align_corners", bool(align_corners)),
+        )
+        return apply("grid_sample", (input, grid), attrs)
+
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = "input read at the places of a grid; modes are numbers."
+    list_as(fn, "torch", name)
+
+
+for _name in ("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"):
+    _grid_sampler(_name)
