@@ -29,7 +29,8 @@ def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
         elif n.kind == "view":
             origin[n.code] = ("leaf", n.code)
         elif n.kind in ("assign", "write"):
-            overwritten[n.operands[0] & ~1] = at
+            if not n.info:  # else written through `.data`, which autograd does not see
+                overwritten[n.operands[0] & ~1] = at
         elif n.kind == "assign_many":
             overwritten.update((c, at) for c in n.operands[: len(n.operands) // 2])
         elif n.kind == "backward" and not n.info.keep:
@@ -94,7 +95,8 @@ def _check(
         return
     numbers = list(n.info or ())
     types = tuple(specs[c & ~1].type if c & ~1 in specs else numbers.pop(0) for c in n.operands)
-    operands, results = saves(n.name, types, n.attrs or ())
+    wanted = tuple([bool(c & 1) for c in n.operands])
+    operands, results = saves(n.name, types, n.attrs or (), wanted)
     if used_up and (operands or results):
         raise RuntimeError(TWICE)
     for i, c in enumerate(n.operands):

@@ -154,22 +154,27 @@ def _is_constant(v: Value) -> bool:
 _saves_memo: dict = {}
 
 
-def saves(name: str, types: tuple, attrs: tuple) -> tuple[frozenset[int], frozenset[int]]:
-    """(operand numbers, result numbers) whose values the derivative of an op reads."""
-    key = (name, types, attrs)
+def saves(
+    name: str, types: tuple, attrs: tuple, wanted: tuple[bool, ...]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """(operand numbers, result numbers) whose values the derivative of an op with respect to the
+    `wanted` operands reads."""
+    key = (name, types, attrs, wanted)
     found = _saves_memo.get(key)
     if found is None:
-        found = _saves_memo[key] = _find_saves(name, types, dict(attrs))
+        found = _saves_memo[key] = _find_saves(name, types, dict(attrs), wanted)
     return found
 
 
-def _find_saves(name: str, types: tuple, attrs: dict) -> tuple[frozenset[int], frozenset[int]]:
+def _find_saves(name: str, types: tuple, attrs: dict, wanted: tuple[bool, ...]) -> tuple[frozenset[int], frozenset[int]]:
     b = Builder()
     params = [Value(t) for t in types]
     results = b.apply(name, params, attrs)
     n = len(b.ops)
     outs = [r for r in results if isinstance(r.type, TensorType) and r.dtype.kind in "fc"]
-    tensors = [p for p in params if isinstance(p.type, TensorType) and p.dtype.kind in "fc"]
+    tensors = [
+        p for p, w in zip(params, wanted) if w and isinstance(p.type, TensorType) and p.dtype.kind in "fc"
+    ]
     seeds = [Value(r.type) for r in outs]
     try:
         grads = autodiff.grad(b, outs, seeds, tensors, tensors)

@@ -16,9 +16,10 @@ def _out(b: Builder, y: Value, x: Value) -> Value:
     return b.cast(y, as_float(b, x).dtype)
 
 
-# The derivative of relu at 0 is 0; that of maximum would be split between its operands.
+# The derivative of relu at 0 is 0; that of maximum would be split between its operands. A NaN lets
+# the gradient through, as in PyTorch.
 def _relu_vjp(b: Builder, op: Op, g: Value):
-    return [masked(b, b.gt(op.results[0], 0), g)]
+    return [where(b, b.le(op.results[0], 0), b.const(0, g.dtype), g)]
 
 
 @composite(vjp=_relu_vjp)
