@@ -62,6 +62,11 @@ def count(b: Builder, x: Value, over: Iterable[int], dtype: DType):
     return size(b, dims.product(x.shape[a] for a in over), dtype)
 
 
+def numel(x: Value) -> Dim:
+    """The number of elements of x."""
+    return dims.product(x.shape)
+
+
 # -- dtypes ---------------------------------------------------------------------------------------
 def spelled(dtype: DType) -> str:
     """The C++ name PyTorch's messages use: `Float`, `Long`."""
@@ -197,7 +202,7 @@ def concat(b: Builder, parts: Sequence[Value], ax: int) -> Value:
 
 
 def flat(b: Builder, x: Value) -> Value:
-    return b.reshape(x, (x.type.numel,))
+    return b.reshape(x, (numel(x),))
 
 
 def reduced(b: Builder, x: Value, reduction: str) -> Value:

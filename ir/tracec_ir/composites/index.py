@@ -15,6 +15,7 @@ from .common import (
     iota_along,
     masked,
     move,
+    numel,
     same_shape,
     shape_text,
     size,
@@ -53,7 +54,7 @@ def check_index(index: Value, name: str) -> None:
 def gather_along(b, x, index, *, dim):
     """torch.gather: out[i][j] = x[index[i][j]][j] for dim 0."""
     ax = axis(x, dim)
-    if index.type.numel == 0:
+    if numel(index) == 0:
         return b.full(0, x.dtype, index.shape)
     check_index(index, "gather")
     if not x.rank or not index.rank:

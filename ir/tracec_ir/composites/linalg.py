@@ -13,7 +13,7 @@ from ..optable import composite
 from ..prims.host import host_function
 from ..promote import broadcast_shapes
 from ..types import TensorType
-from .common import iota_along, masked, size, spelled, swap, take, unsqueeze, where
+from .common import iota_along, masked, numel, size, spelled, swap, take, unsqueeze, where
 
 
 def _host(b: Builder, fn: str, *operands: Value, options: tuple = ()) -> Any:
@@ -386,7 +386,7 @@ def _pinv_vjp(b: Builder, op: Op, g: Value):
 def pinv(b, x, *, atol=0.0, rtol=None, hermitian=False):
     """The pseudo-inverse; singular values up to max(atol, rtol * the largest) count as zero."""
     _check_matrix(x, "linalg.pinv")
-    if x.type.numel == 0:
+    if numel(x) == 0:
         return b.full(0, x.dtype, (*x.shape[:-2], x.shape[-1], x.shape[-2]))
     rtol = _default_rtol(b, x, atol) if rtol is None else rtol
     if hermitian:
@@ -416,7 +416,7 @@ def _default_rtol(b: Builder, x: Value, atol: float):
 def matrix_rank(b, x, *, atol=0.0, rtol=None, hermitian=False):
     """How many singular values (or magnitudes of eigenvalues) are above the tolerance."""
     _check_matrix(x, "linalg.matrix_rank")
-    if x.type.numel == 0:
+    if numel(x) == 0:
         return b.full(0, dtypes.i64, x.shape[:-2])
     rtol = _default_rtol(b, x, atol) if rtol is None else rtol
     s = b.abs(b.eigh(x)[0]) if hermitian else b.svd(x)[1]

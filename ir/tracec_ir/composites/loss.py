@@ -11,6 +11,7 @@ from ..optable import composite
 from .common import (
     iota_along,
     masked,
+    numel,
     one_hot_mask,
     reduced,
     same_shape,
@@ -179,7 +180,7 @@ def _mse_vjp(b: Builder, op: Op, g: Value):
     d = b.sub(x, y)
     scale = 2.0
     if op.attrs["reduction"] == "mean":
-        n = size(b, d.type.numel, d.dtype)
+        n = size(b, numel(d), d.dtype)
         scale = 2.0 / n if isinstance(n, int) and n else b.div(2.0, n)
     dx = b.mul(b.mul(g, scale), d)
     return [b.cast(b.sum_to(dx, x.shape), x.dtype), b.cast(b.sum_to(b.neg(dx), y.shape), y.dtype)]
@@ -396,7 +397,7 @@ def multi_margin_loss(b, x, target, weight=None, *, p=1, margin=1.0, reduction="
     """The mean over wrong classes of max(0, margin - x[target] + x[i]) ** p."""
     if p not in (1, 2):
         raise RuntimeError("only p == 1 and p == 2 supported")
-    rows = x if x.rank == 2 else b.reshape(x, (1, x.type.numel))
+    rows = x if x.rank == 2 else b.reshape(x, (1, numel(x)))
     n, c = rows.shape
     t = b.reshape(target, (n, 1))
     own = gather_positions(b, rows, t, 1)
@@ -419,7 +420,7 @@ def multilabel_margin_loss(b, x, target, *, reduction="mean"):
             f"inconsistent target size: {shape_text(target.shape)} for input of size: "
             f"{shape_text(x.shape)}"
         )
-    rows = x if x.rank == 2 else b.reshape(x, (1, x.type.numel))
+    rows = x if x.rank == 2 else b.reshape(x, (1, numel(x)))
     t = b.reshape(target, rows.shape)
     n, c = rows.shape
     ended = b.emit1("scan", b.cast(b.lt(t, 0), dtypes.i64), kind="sum", axis=1)

@@ -192,7 +192,8 @@ def batch_norm_train(b, x, *rest, affine, eps):
     d = b.sub(z, mean)
     v = mean_over(b, b.mul(d, d), over, True)
     y = b.mul(d, b.rsqrt(b.add(v, eps)))
-    y = b.cast(_affine(b, y, *(params or (None, None)), _channel_shape(x)), x.dtype)
+    weight, bias = params or (None, None)
+    y = b.cast(_affine(b, y, weight, bias, _channel_shape(x)), x.dtype)
     if not tracked:
         return y
     running_mean, running_var, momentum = tracked

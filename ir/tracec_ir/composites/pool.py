@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
@@ -83,7 +86,9 @@ def _blocked(b: Builder, x: Value, kernel, out) -> tuple[Value, tuple[int, ...]]
     return b.reshape(x, shape), tuple(len(lead) + 1 + 2 * i for i in range(n))
 
 
-def _windows(b: Builder, x: Value, kernel, stride, padding, dilation, out, fill):
+def _windows(
+    b: Builder, x: Value, kernel, stride, padding, dilation, out, fill
+) -> Iterator[tuple[tuple, Value]]:
     """For each place in the window, in row-major order: its offsets and the slice of x it reads."""
     n = len(kernel)
     lead = x.rank - n
@@ -142,14 +147,15 @@ def _first_places(b: Builder, x: Value, y: Value, attrs: dict, out) -> Value:
         return b.reduce(where(b, hit, number, b.const(total, dtypes.i32)), "min", over)
     first = b.full(total, dtypes.i32, y.shape)
     parts = list(_windows(b, x, *settings, out, _lowest(x.dtype)))
-    for number in range(len(parts) - 1, -1, -1):
-        first = where(b, _is_best(b, parts[number][1], y), b.const(number, dtypes.i32), first)
+    for k in range(len(parts) - 1, -1, -1):
+        first = where(b, _is_best(b, parts[k][1], y), b.const(k, dtypes.i32), first)
     return first
 
 
 def _place_numbers(b: Builder, rank: int, kernel, over) -> Value:
     """Row-major numbers of the places in a window, along the window axes."""
-    number, weight = None, 1
+    number: Any = None
+    weight = 1
     for a, k in reversed(list(zip(over, kernel, strict=True))):
         part = b.mul(iota_along(b, rank, a, k, dtypes.i32), b.const(weight, dtypes.i32))
         number = part if number is None else b.add(part, number)
@@ -170,7 +176,7 @@ def _max_pool_vjp(b: Builder, op: Op, g: Value | None, *_):
     first = _first_places(b, x, y, attrs, out)
     if _tiles(x, *settings, out):
         return [_spread(b, x, first, g, kernel, out)]
-    total = None
+    total: Any = None
     for number, place in enumerate(_places(kernel)):
         part = masked(b, b.eq(first, b.const(number, dtypes.i32)), g)
         part = _place_back(b, part, x, place, *settings[1:])
@@ -222,7 +228,7 @@ def _max_pool(b: Builder, x: Value, kernel, stride, padding, dilation, ceil_mode
     if _tiles(x, kernel, stride, padding, dilation, out):
         blocks, over = _blocked(b, x, kernel, out)
         return b.reduce(blocks, "max", over)
-    best = None
+    best: Any = None
     for _, part in _windows(b, x, kernel, stride, padding, dilation, out, _lowest(x.dtype)):
         best = part if best is None else b.maximum(best, part)
     return best
@@ -231,7 +237,9 @@ def _max_pool(b: Builder, x: Value, kernel, stride, padding, dilation, ceil_mode
 def _flat_positions(b: Builder, first: Value, x: Value, attrs: dict) -> Value:
     """Window places as positions in the flattened spatial dimensions of x."""
     kernel, n = attrs["kernel_size"], len(attrs["kernel_size"])
-    rest, position, scale = b.cast(first, dtypes.i64), None, None
+    rest = b.cast(first, dtypes.i64)
+    position: Any = None
+    scale: Dim = 1
     lead = x.rank - n
     for i in range(n - 1, -1, -1):
         k = b.full(kernel[i], dtypes.i64, first.shape)
@@ -320,7 +328,7 @@ def _avg_pool(b, x, kernel, stride, padding, ceil_mode, count_include_pad, divis
         blocks, over = _blocked(b, z, kernel, out)
         total = b.reduce(blocks, "sum", over)
     else:
-        total = None
+        total: Any = None
         for _, part in _windows(b, z, kernel, stride, padding, ones, out, 0):
             total = part if total is None else b.add(total, part)
     if divisor is not None:
@@ -339,7 +347,7 @@ def _window_counts(b, x, out, kernel, stride, padding, ceil_mode, count_include_
     n = len(kernel)
     if not (ceil_mode or any(padding) and not count_include_pad):
         return None
-    total = None
+    total: Any = None
     for i, (k, s, p) in enumerate(zip(kernel, stride, padding, strict=True)):
         length = x.shape[x.rank - n + i]
         start = b.sub(b.mul(iota_along(b, n, i, out[i]), s), p)
@@ -386,7 +394,7 @@ def _adaptive_mean(b: Builder, x: Value, ax: int, out: Dim) -> Value:
         return b.cast(b.mean(blocks, dim=(ax + 1,)), x.dtype)
     windows, inside, length = _adaptive_windows(b, z, ax, out)
     total = b.reduce(masked(b, inside, windows), "sum", (ax + 1,))
-    shape = [1] * x.rank
+    shape: list[Dim] = [1] * x.rank
     shape[ax] = out
     return b.cast(b.div(total, b.reshape(b.cast(length, z.dtype), shape)), x.dtype)
 
@@ -410,7 +418,8 @@ def _adaptive_max(b: Builder, x: Value, out) -> tuple[Value, Value]:
     """Maxima and positions, one axis after the other; the first maximum in row-major order wins."""
     n = len(out)
     lead = x.rank - n
-    value, position = x, None
+    value = x
+    position: Any = None
     for i in range(n - 1, -1, -1):
         ax = lead + i
         if n > 1 and any(o == 0 for o in out):
@@ -422,7 +431,7 @@ def _adaptive_max(b: Builder, x: Value, out) -> tuple[Value, Value]:
         value = gather_positions(b, windows, best, ax + 1)
         value = b.reshape(value, (*value.shape[: ax + 1], *value.shape[ax + 2 :]))
         start, _ = _bounds(b, x.shape[ax], out[i])
-        shape = [1] * x.rank
+        shape: list[Dim] = [1] * x.rank
         shape[ax] = out[i]
         own = b.add(b.reshape(start, shape), b.reshape(best, value.shape))
         if position is None:

@@ -14,6 +14,7 @@ from .common import (
     flat,
     iota_along,
     masked,
+    numel,
     spelled,
     unsqueeze,
     wide,
@@ -115,7 +116,7 @@ def amin(b, x, *, dim=(), keepdim=False):
 
 
 def _whole(b: Builder, x: Value, kind: str) -> Value:
-    if x.type.numel == 0:
+    if numel(x) == 0:
         raise RuntimeError(
             f"{kind}(): Expected reduction dim to be specified for input.numel() == 0. "
             "Specify the reduction dim with the 'dim' argument."
@@ -175,7 +176,7 @@ def _position(b: Builder, x: Value, kind: str, dim: int | None, keepdim: bool) -
     if x.dtype.kind == "b":
         raise RuntimeError(f"\"arg{kind}_cpu\" not implemented for 'Bool'")
     if dim is None:
-        if x.type.numel == 0:
+        if numel(x) == 0:
             raise IndexError(
                 f"arg{kind}(): Expected reduction dim to be specified for input.numel() == 0."
             )

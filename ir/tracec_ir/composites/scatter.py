@@ -6,7 +6,7 @@ from .. import dtypes
 from ..builder import Builder
 from ..core import Value
 from ..optable import composite
-from .common import axis, flat, is_number, move, same_shape, shape_text, spelled, take, where
+from .common import axis, flat, is_number, move, numel, same_shape, shape_text, spelled, take, where
 from .index import check_index, position_indices
 
 _KINDS = {
@@ -26,12 +26,12 @@ def _prepare(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     x = x if x.rank else b.reshape(x, (1,))
     index = index if index.rank else b.reshape(index, (1,))
-    if is_number(src) or not src.rank and index.type.numel != 1:
+    if is_number(src) or not src.rank and numel(index) != 1:
         src = b.broadcast_to(b.cast(src, x.dtype), index.shape)
     src = src if src.rank else b.reshape(src, (1,))
     if src.dtype is not x.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-    if index.type.numel == 0:
+    if numel(index) == 0:
         return x, None, src, ax
     if index.rank != x.rank or src.rank != x.rank:
         raise RuntimeError(
@@ -147,7 +147,7 @@ def _slices(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str)
     index = b.cast(index if index.rank else b.reshape(index, (1,)), dtypes.i64)
     want = (*row.shape[:ax], index.shape[0], *row.shape[ax + 1 :])
     if src.rank < row.rank:
-        if src.type.numel != 1 and x.rank:
+        if numel(src) != 1 and x.rank:
             raise RuntimeError(
                 f"{name}(): Source tensor must have the same number of dimensions as self"
             )
@@ -226,11 +226,11 @@ def put(b, x, index, source, *, accumulate=False):
             f"{spelled(x.dtype)} "
             f"and source.dtype = {spelled(source.dtype)}"
         )
-    if source.type.numel != index.type.numel:
+    if numel(source) != numel(index):
         raise RuntimeError(
             "put_(): Expected source and index to have the same number of elements, but got "
             "source.numel() = "
-            f"{source.type.numel}, index.numel() = {index.type.numel}"
+            f"{numel(source)}, index.numel() = {numel(index)}"
         )
     kind = "add" if accumulate else "set"
     y = b.emit1("scatter", flat(b, x), flat(b, source), flat(b, index), axes=(0,), kind=kind)
@@ -252,7 +252,7 @@ def masked_scatter(b, x, mask, source):
                            f"{spelled(x.dtype)} and {spelled(source.dtype)}")  # fmt: skip
     shape = broadcast_shapes(x.shape, mask.shape)
     x, mask = b.broadcast_to(x, shape), b.broadcast_to(mask, shape)
-    if x.type.numel == 0 or source.type.numel == 0:
+    if numel(x) == 0 or numel(source) == 0:
         return x
     rank = b.emit1("scan", b.cast(flat(b, mask), dtypes.i64), kind="sum", axis=0)
     at = where(b, flat(b, mask), b.sub(rank, 1), 0)

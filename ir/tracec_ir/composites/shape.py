@@ -6,7 +6,7 @@ from .. import dims, promote
 from ..builder import Builder
 from ..core import Value
 from ..optable import composite
-from .common import axes, axis, concat, flip_axis, shape_text, swap, take, unsqueeze
+from .common import axes, axis, concat, flip_axis, numel, shape_text, swap, take, unsqueeze
 from .common import pad as pad_by
 
 
@@ -68,7 +68,7 @@ def roll(b, x, *, shifts, dims):
     if not dims:
         if len(shifts) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:0")
-        return b.reshape(_rolled(b, b.reshape(x, (x.type.numel,)), shifts[0], 0), x.shape)
+        return b.reshape(_rolled(b, b.reshape(x, (numel(x),)), shifts[0], 0), x.shape)
     if len(shifts) != len(dims):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}"

@@ -16,6 +16,7 @@ from .common import (
     masked,
     mean_over,
     move,
+    numel,
     size,
     spelled,
     take,
@@ -284,7 +285,7 @@ def nanmedian(b, x):
 def quantile(b, x, q, *, dim=None, keepdim=False, interpolation="linear", ignore_nan=False):
     """The q-quantiles along `dim`; a 1-d q adds a leading dimension."""
     name = "nanquantile" if ignore_nan else "quantile"
-    if x.type.numel == 0:
+    if numel(x) == 0:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     if x.dtype not in (dtypes.f32, dtypes.f64):
         raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
@@ -301,8 +302,8 @@ def quantile(b, x, q, *, dim=None, keepdim=False, interpolation="linear", ignore
     ordered = b.emit("sort", (rows,), {"axis": rows.rank - 1, "descending": False})[0]
     nan = b.reduce(b.cast(b.isnan(rows), x.dtype), "sum", (rows.rank - 1,), True)
     last = b.sub(size(b, n - 1, x.dtype), nan) if ignore_nan else size(b, n - 1, x.dtype)
-    rank = b.mul(b.reshape(b.cast(q, x.dtype), (q.type.numel,)), last)
-    rank = b.broadcast_to(rank, (*rows.shape[:-1], q.type.numel))
+    rank = b.mul(b.reshape(b.cast(q, x.dtype), (numel(q),)), last)
+    rank = b.broadcast_to(rank, (*rows.shape[:-1], numel(q)))
     if not ignore_nan:
         rank = where(b, b.gt(nan, 0.0), size(b, n - 1, x.dtype), rank)
     else:
@@ -317,7 +318,7 @@ def quantile(b, x, q, *, dim=None, keepdim=False, interpolation="linear", ignore
         kept = shape[:ax] + ([1] if keepdim else []) + shape[ax + 1 :]
         if not x.rank:
             kept = []
-    return b.reshape(y, ([q.type.numel] if q.rank else []) + kept)
+    return b.reshape(y, ([numel(q)] if q.rank else []) + kept)
 
 
 def _between(b: Builder, ordered: Value, rank: Value, interpolation: str) -> Value:
@@ -376,7 +377,7 @@ def cov(b, x, *weights, correction=1, has_fweights=False, has_aweights=False):
     """The covariance of the rows of a matrix (of one row: the variance), its columns weighted by
     how often they occur (frequencies) and how much they count."""
     _check_matrix(x, "cov")
-    z = x if x.rank == 2 else b.reshape(x, (1, x.type.numel))
+    z = x if x.rank == 2 else b.reshape(x, (1, numel(x)))
     z = wide(b, z)
     if not weights:
         w, total = None, count(b, z, (1,), z.dtype)
