@@ -89,13 +89,12 @@ from .threads import (  # noqa: E402
 )
 
 _LAZY_MODULES = (
-    "amp", "autograd", "backends", "cpu", "cuda", "fft", "func", "jit", "linalg", "masked", "nn", "optim",
+    "amp", "autograd", "backends", "cpu", "cuda", "fft", "jit", "linalg", "masked", "nn", "optim",
     "random", "serialization", "signal", "special", "testing", "utils", "version",
 )  # fmt: skip
 _LAZY_NAMES = {
     "save": "serialization", "load": "serialization", "script": "jit", "trace": "jit", "explain": "looking",
     "stats": "looking", "compile": "compiling", "Parameter": "nn.parameter", "autocast": "amp",
-    "vmap": "func",
 }  # fmt: skip
 
 
