@@ -5,32 +5,23 @@ Of kernels that differ in numbers only (sizes and constants) one is compiled.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterable
 
 import pytest
-from tracec_codegen.cuda.emit import Unit, module_text
+from tracec_codegen.cuda.emit import Unit
 from tracec_codegen.cuda.nvrtc import CompileError, compile_cubin
 
+from tests.cuda.cubins import ARCHITECTURES, compiles, needs_cupy
 from tests.cuda.programs import CASES, kernels, scheduled
 from tests.cuda.table import OPS, gradients, units, values
 
-HAS_CUPY = importlib.util.find_spec("cupy") is not None
-pytestmark = pytest.mark.skipif(not HAS_CUPY, reason="needs CuPy (the extra cuda-test)")
-ELF = b"\x7fELF"
-ARCHITECTURES = ("sm_80", "sm_90")
+pytestmark = needs_cupy
 
 
 def distinct(units: Iterable[Unit]) -> list[Unit]:
     """One of all units that differ in numbers only."""
     return list({re.sub(r"\d+", "", u.text.replace(u.name, "")): u for u in units}.values())
-
-
-def compiles(units: list[Unit], architecture: str) -> None:
-    cubin = compile_cubin(module_text(units), "kernels", architecture)
-    assert cubin.startswith(ELF)
-    assert all(u.name.encode() in cubin for u in units)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -153,7 +153,8 @@ class _KernelEmitter:
             s.define(st.name, st.dtype, math.expression(st.op, args, types, st.dtype))
         elif isinstance(st, IndexValue):
             text = s.index(st.index)
-            s.define(st.name, st.dtype, math.convert(f"({text})", i64, st.dtype))
+            wide = st.dtype is i64
+            s.define(st.name, st.dtype, text if wide else math.convert(f"({text})", i64, st.dtype))
         elif isinstance(st, Load):
             self._load(st)
         elif isinstance(st, Store):

@@ -31,9 +31,14 @@ def _unknown(u: Sym | Atom, spell: Spelling, natural: Natural) -> str:
         return spell(u.name)
     a, b = (expression(d, spell, natural) for d in (u.a, u.b))
     if u.kind in ("//", "%") and nonnegative(u.a, natural) and nonnegative(u.b, natural):
-        return f"(({a}) {'/' if u.kind == '//' else '%'} ({b}))"  # C divides toward zero
+        sign = "/" if u.kind == "//" else "%"  # C divides toward zero
+        return f"({_operand(a)} {sign} {_operand(b)})"
     name = {"//": "floor_divide", "%": "remainder"}.get(u.kind, u.kind)
     return f"tc::{name}({long_long(u.a, a)}, {long_long(u.b, b)})"
+
+
+def _operand(text: str) -> str:
+    return f"({text})" if " " in text else text
 
 
 def long_long(dim: Dim, text: str) -> str:

@@ -78,9 +78,7 @@ def choose(kernel: Kernel) -> Launch:
     """The mapping of a kernel."""
     main = kernel.body[-1] if kernel.body else None
     scratch = sum((padded(s) for s in kernel.body if isinstance(s, Scratch)), start=0)
-    if not isinstance(main, Loop):
-        return Launch("block", 32, (1, 1), (1, 1), scratch)
-    if main.kind == "parallel":
+    if isinstance(main, Loop) and main.kind == "parallel":
         inner = list(loops(main.body))
         if not any(shared_by_threads(x) for x in inner) and scratch == 0:
             threads = _threads([main])
@@ -94,7 +92,7 @@ def choose(kernel: Kernel) -> Launch:
             return Launch("tiles", threads, (main.extent, extent), (1, threads), 0)
         return Launch("rows", threads, (main.extent, 1), (1, 1), scratch)
     threads = _threads(distributed(kernel.body))
-    if _splits(kernel, kernel.body) and scratch == 0:
+    if isinstance(main, Loop) and _splits(kernel, kernel.body) and scratch == 0:
         return Launch("elements", threads, (main.extent, 1), (threads, 1), 0)
     return Launch("block", threads, (1, 1), (1, 1), scratch)
 

@@ -12,6 +12,7 @@ from tracec_ir.optable import lookup
 from .types import from_memory, register_type, to_memory
 
 _WRAPPING = {"+": "add", "-": "sub", "*": "mul"}
+_OF_TRUTH = {"&": "&&", "|": "||", "^": "!="}
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _WHOLE = ("floor", "ceil", "trunc", "rint")  # of an integer: itself
 _BITS = {
@@ -73,6 +74,8 @@ def _operator(op: str, operator: str, args: list[str], of: DType) -> str:
         return f"tc::{_WRAPPING[operator]}({a}, {b})"
     if operator == "/":
         return f"tc::quotient({a}, {b})"
+    if of is b1:
+        return f"{a} {_OF_TRUTH[operator]} {b}"
     return f"({register_type(of)})({a} {operator} {b})"
 
 
