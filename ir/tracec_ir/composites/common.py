@@ -169,7 +169,8 @@ def move(b: Builder, x: Value, source: int, target: int) -> Value:
 
 def take(b: Builder, x: Value, ax: int, start: Dim, stop: Dim, step: int = 1) -> Value:
     """x[..., start:stop:step, ...] along one axis; start and stop are resolved already."""
-    starts, stops, steps = [0] * x.rank, list(x.shape), [1] * x.rank
+    starts: list[Dim] = [0] * x.rank
+    stops, steps = list(x.shape), [1] * x.rank
     starts[ax], stops[ax], steps[ax] = start, stop, step
     if start == 0 and step == 1 and stop == x.shape[ax]:
         return x
@@ -192,7 +193,8 @@ def pad(b: Builder, x: Value, low: Sequence[Dim], high: Sequence[Dim], value=0) 
 
 
 def pad_axis(b: Builder, x: Value, ax: int, low: Dim, high: Dim, value=0) -> Value:
-    lows, highs = [0] * x.rank, [0] * x.rank
+    lows: list[Dim] = [0] * x.rank
+    highs: list[Dim] = [0] * x.rank
     lows[ax], highs[ax] = low, high
     return pad(b, x, lows, highs, value)
 

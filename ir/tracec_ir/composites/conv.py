@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import dims
 from ..builder import Builder
 from ..core import Value
@@ -234,7 +236,7 @@ def col2im(b, x, *, output_size, kernel_size, dilation, padding, stride):
     c = rows // (kh * kw)
     z = b.reshape(z, (n, c, kh, kw, oh, ow))
     height, width = (s + 2 * p for s, p in zip(output_size, padding, strict=True))
-    total = None
+    total: Any = None
     for i in range(kh):
         for j in range(kw):
             part = b.emit1(

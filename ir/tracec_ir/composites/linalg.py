@@ -229,7 +229,7 @@ def _np_eigh(x: np.ndarray) -> tuple:
 def _eigh_vjp(b: Builder, op: Op, gw: Value | None, gv: Value | None):
     w, v = op.results
     n = w.shape[-1]
-    inner = None
+    inner: Any = None
     if gv is not None:
         gap = b.sub(unsqueeze(b, w, w.rank - 1), unsqueeze(b, w, w.rank))
         on = _eye(b, v, n)
@@ -334,7 +334,7 @@ def _svd_vjp(b: Builder, op: Op, gu: Value | None, gs: Value | None, gvh: Value 
     on = _eye(b, unsqueeze(b, s, s.rank), k)
     row, column = unsqueeze(b, s, s.rank - 1), unsqueeze(b, s, s.rank)
     gap = where(b, on, 1.0, b.sub(b.mul(row, row), b.mul(column, column)))
-    inner = None
+    inner: Any = None
     if gs is not None:
         inner = masked(b, on, unsqueeze(b, gs, gs.rank))
     if gu is not None:

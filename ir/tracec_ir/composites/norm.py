@@ -155,12 +155,12 @@ def _split(op_operands, affine: bool) -> tuple[list, list]:
 
 
 # As layer_norm's; the running statistics carry no gradient.
-def _batch_norm_train_vjp(b: Builder, op: Op, g: Value | None, *_):
+def _batch_norm_train_vjp(b: Builder, op: Op, g: Value | None, *_rest):
     x = op.operands[0]
     if g is None:
         return [None] * len(op.operands)
     over = _batch_axes(x)
-    params, rest = _split(op.operands, op.attrs["affine"])
+    params, tracked = _split(op.operands, op.attrs["affine"])
     z, g = wide(b, x), wide(b, g)
     d, _, scale = _moments(b, z, over, op.attrs["eps"])
     normal = b.mul(d, scale)
@@ -168,7 +168,7 @@ def _batch_norm_train_vjp(b: Builder, op: Op, g: Value | None, *_):
     grads = [b.cast(_input_grad(b, normal, scale, gy, over), x.dtype)]
     if params:
         grads += _affine_grads(b, op, 1, normal, g, (1,))[:2]
-    return grads + [None] * len(rest)
+    return grads + [None] * len(tracked)
 
 
 @composite(vjp=_batch_norm_train_vjp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -326,9 +327,9 @@ def _avg_pool(b, x, kernel, stride, padding, ceil_mode, count_include_pad, divis
         z = wide(b, x)
     if _tiles(z, kernel, stride, padding, ones, out):
         blocks, over = _blocked(b, z, kernel, out)
-        total = b.reduce(blocks, "sum", over)
+        total: Any = b.reduce(blocks, "sum", over)
     else:
-        total: Any = None
+        total = None
         for _, part in _windows(b, z, kernel, stride, padding, ones, out, 0):
             total = part if total is None else b.add(total, part)
     if divisor is not None:
@@ -409,7 +410,7 @@ def _adaptive_windows(b: Builder, x: Value, ax: int, out: Dim) -> tuple[Value, V
     at = b.minimum(at, b.sub(operand(b, size), 1))
     y = b.emit1("gather", x, b.broadcast_to(at, (out, widest)), axes=(ax,))
     perm = [*range(2, 2 + ax), 0, 1, *range(2 + ax, y.rank)]
-    shape = [1] * y.rank
+    shape: list[Dim] = [1] * y.rank
     shape[ax], shape[ax + 1] = out, widest
     return b.permute(y, perm), b.reshape(inside, shape), b.sub(end, start)
 
@@ -442,8 +443,8 @@ def _adaptive_max(b: Builder, x: Value, out) -> tuple[Value, Value]:
             row = dims.product(x.shape[ax + 1 :])
             position = b.add(b.mul(own, operand(b, row)), kept)
     if position is None:
-        shape = (*x.shape[:lead], *out)
-        return b.full(0, x.dtype, shape), b.full(0, dtypes.i64, shape)
+        empty = (*x.shape[:lead], *out)
+        return b.full(0, x.dtype, empty), b.full(0, dtypes.i64, empty)
     return value, position
 
 
@@ -483,6 +484,6 @@ def lp_pool(b, x, *, norm_type, kernel_size, stride, ceil_mode=False):
         (b.pow(x, p),),
         {"kernel_size": kernel_size, "stride": stride, "ceil_mode": ceil_mode},
     )[0]
-    area = dims.product(kernel_size)
+    area = math.prod(kernel_size)
     total = b.mul(b.mul(b.sign(mean), b.relu(b.abs(mean))), float(area))
     return b.pow(total, 1.0 / p)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Value
@@ -111,7 +113,7 @@ def _cubic(b: Builder, x: Value, ax: int, out: Dim, factor, align_corners: bool)
     at = _centres(b, n, out, factor, align_corners, x.dtype)
     base = b.floor(at)
     weights = _cubic_weights(b, b.sub(at, base))
-    total = None
+    total: Any = None
     for k, w in enumerate(weights):
         place = b.minimum(b.maximum(b.add(b.cast(base, dtypes.i64), k - 1), 0), _less_one(b, n))
         part = b.mul(_read(b, x, ax, place), b.cast(_along(b, w, x.rank, ax), x.dtype))
@@ -160,17 +162,18 @@ def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corn
             "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
             f"'bicubic', but got: '{mode}'"
         )
-    total = None
+    total: Any = None
     lows = [b.floor(p) for p in places]
     for corner in range(2**d):
-        at, weight = [], None
+        corner_at: list[Value] = []
+        weight: Any = None
         for i in range(d):
             up = corner >> i & 1
-            at.append(b.add(lows[i], float(up)))
+            corner_at.append(b.add(lows[i], float(up)))
             part = b.sub(places[i], lows[i])
             part = part if up else b.sub(1.0, part)
             weight = part if weight is None else b.mul(weight, part)
-        term = b.mul(_sampled(b, x, at), unsqueeze(b, weight, 1))
+        term = b.mul(_sampled(b, x, corner_at), unsqueeze(b, weight, 1))
         total = term if total is None else b.add(total, term)
     return total
 
@@ -214,7 +217,8 @@ def _reflected(b: Builder, at: Value, low: float, span: Value) -> Value:
 
 def _sampled(b: Builder, x: Value, at: list[Value]) -> Value:
     """x[n, :, at] with the channels in dimension 1; zero outside."""
-    inside, index = None, []
+    inside: Any = None
+    index: list[Value] = []
     for i, p in enumerate(at):
         n = _less_one(b, x.shape[2 + i])
         ok = b.logical_and(b.ge(p, 0.0), b.le(p, n))
@@ -231,7 +235,7 @@ def _bicubic_sample(b: Builder, x: Value, places, padding_mode: str, align_corne
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     lows = [b.floor(p) for p in places]
     weights = [_cubic_weights(b, b.sub(p, low)) for p, low in zip(places, lows, strict=True)]
-    total = None
+    total: Any = None
     for i in range(4):
         for j in range(4):
             at = [b.add(lows[0], i - 1.0), b.add(lows[1], j - 1.0)]
