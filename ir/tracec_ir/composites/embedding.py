@@ -51,7 +51,7 @@ def embedding_bag(
     begin at `offsets` (the next operand) in a flat one; then come weights per sample."""
     offsets = rest[0] if has_offsets else None
     per_sample = rest[-1] if has_weights else None
-    if not has_offsets:
+    if offsets is None:
         n, length = index.shape
         rows_of = b.reshape(b.emit1("iota", size=n, dtype=dtypes.i64), (n, 1))
         bags = b.reshape(b.broadcast_to(rows_of, (n, length)), (n * length,))

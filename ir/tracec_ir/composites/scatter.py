@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import dtypes
 from ..builder import Builder
 from ..core import Value
@@ -19,7 +21,9 @@ _KINDS = {
 }
 
 
-def _prepare(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str):
+def _prepare(
+    b: Builder, x: Value, index: Value, src: Value, dim: int, name: str
+) -> tuple[Value, Any, Value, int]:
     """x, i64 index and source of one rank >= 1, the source cropped to the index; and the axis."""
     ax = axis(x, dim)
     if index.dtype not in (dtypes.i64, dtypes.i32):
@@ -52,9 +56,7 @@ def _prepare(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str
     return x, b.cast(index, dtypes.i64), src, ax
 
 
-def _scatter(
-    b: Builder, x: Value, index: Value, src: Value, dim: int, kind: str, name: str
-) -> Value:
+def _scatter(b: Builder, x: Value, index: Any, src: Value, dim: int, kind: str, name: str) -> Value:
     row, index, src, ax = _prepare(b, x, index, src, dim, name)
     if index is None:
         return x
