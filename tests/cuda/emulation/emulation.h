@@ -4,6 +4,7 @@
 // missing barrier shows in one of the two. A barrier that not all threads reach is an error.
 #pragma once
 #include <math.h>
+#include <setjmp.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -30,13 +31,15 @@ enum Failure { none, divergent_barrier, deadlock };
 const int warp = 32, stack_bytes = 64 * 1024;
 
 struct Fiber {
-  ucontext_t context;
+  ucontext_t context;  // for the first switch; the others are jumps, which need no system call
+  jmp_buf here;
+  bool started;
   std::vector<char> stack;
   State state;
   unsigned turn;  // exchanges so far
 };
 static std::vector<Fiber> fibers;
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static void (*kernel)(const long long*);
 static const long long* arguments;
 static unsigned current, threads, waiting, done;
@@ -49,7 +52,7 @@ static void entry() {
   fibers[current].state = finished;
   ++done;
   if (waiting) failure = divergent_barrier;
-  swapcontext(&fibers[current].context, &scheduler);
+  _longjmp(scheduler, 1);
 }
 
 static void pause(State state) {
@@ -68,7 +71,7 @@ static void pause(State state) {
       for (unsigned t = first; t < first + warp; ++t) fibers[t].state = ready;
     }
   }
-  swapcontext(&fiber.context, &scheduler);
+  if (_setjmp(fiber.here) == 0) _longjmp(scheduler, 1);
 }
 
 static unsigned long long swap(unsigned long long word, int mask) {
@@ -80,12 +83,20 @@ static unsigned long long swap(unsigned long long word, int mask) {
   return slots[2 * partner + parity];
 }
 
+static void resume(Fiber& fiber) {
+  if (_setjmp(scheduler) != 0) return;
+  if (fiber.started) _longjmp(fiber.here, 1);
+  fiber.started = true;
+  setcontext(&fiber.context);
+}
+
 static void run_block(bool descending) {
   waiting = done = 0;
   for (unsigned t = 0; t < threads; ++t) {
     Fiber& fiber = fibers[t];
     fiber.state = ready;
     fiber.turn = 0;
+    fiber.started = false;
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.data();
     fiber.context.uc_stack.ss_size = fiber.stack.size();
@@ -99,7 +110,7 @@ static void run_block(bool descending) {
       if (fibers[current].state != ready) continue;
       progress = true;
       threadIdx.x = current;
-      swapcontext(&scheduler, &fibers[current].context);
+      resume(fibers[current]);
     }
     if (!progress && failure == none) failure = deadlock;
   }
