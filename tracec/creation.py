@@ -106,6 +106,8 @@ def _scan(data) -> int:
         return {"b": _BOOLS, "i": _INTS, "u": _INTS, "f": _FLOATS, "c": _COMPLEX}[data.dtype.kind]
     if isinstance(data, (list, tuple, range)):
         return max(map(_scan, data), default=-1)
+    if isinstance(data, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
 
 
@@ -168,7 +170,7 @@ def tensor(data, *, dtype: DType | None = None, device=None, requires_grad: bool
     shape = _shape_of(data)
     try:
         array = np.array(_plain(data), dtype=dtype.numpy)
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise RuntimeError(
             f"value cannot be converted to type {dtype.name} without overflow"
         ) from None
@@ -185,7 +187,10 @@ def as_tensor(data, dtype: DType | None = None, device=None) -> Tensor:
     return tensor(data, dtype=dtype, device=device)
 
 
-asarray = as_tensor
+def asarray(obj, *, dtype: DType | None = None, device=None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+    """`as_tensor`, copying if `copy` says so."""
+    t = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
+    return _finish(t, requires_grad)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
@@ -283,20 +288,21 @@ def _filled(value, size: tuple, dtype, device, requires_grad: bool, out) -> Tens
     return _give(t, out, requires_grad)
 
 
-def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, names=None) -> Tensor:
+def zeros(*args, size=None, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, names=None) -> Tensor:
     """Zeros of shape `size`."""
-    return _filled(0, size, dtype, device, requires_grad, out)
+    return _filled(0, args if size is None else (size,), dtype, device, requires_grad, out)
 
 
-def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, names=None) -> Tensor:
+def ones(*args, size=None, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, names=None) -> Tensor:
     """Ones of shape `size`."""
-    return _filled(1, size, dtype, device, requires_grad, out)
+    return _filled(1, args if size is None else (size,), dtype, device, requires_grad, out)
 
 
-def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, memory_format=None, names=None) -> Tensor:
+def empty(*args, size=None, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, memory_format=None, names=None) -> Tensor:
     """Uninitialised memory of shape `size`."""
     _device(device)
-    s = dense(dtype or promote.default_float, _checked(sizes(size)))
+    shape = _checked(sizes(args if size is None else (size,), "size"))
+    s = dense(dtype or promote.default_float, shape)
     return _finish(wrap(allocate(s.nbytes), s), requires_grad)
 
 
@@ -337,7 +343,7 @@ def _host(array: np.ndarray, dtype: DType, out, requires_grad: bool) -> Tensor:
     return _give(_of_array(array.astype(dtype.numpy)), out, requires_grad)
 
 
-def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
     """start, start + step, ... below `end`; `arange(n)` starts at 0."""
     if end is None:
         start, end = 0, start

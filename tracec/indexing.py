@@ -35,11 +35,13 @@ def getitem(self: Tensor, index) -> Tensor:
 def setitem(self: Tensor, index, value) -> None:
     from .inplace import check
 
-    check(self)
     if isinstance(index, Tensor) and index.dtype.code == "b1" and record.current().symbolic:
         return _fill_masked(self, index, value)
     x, indices = _basic(self, index)
+    check(self if indices else view_of(self, self._spec.canonical) if x is self else x)
     if not isinstance(value, (Tensor, int, float, bool, complex)):
+        if not isinstance(value, (list, tuple)) and not _is_numpy(value):
+            raise TypeError(f"can't assign a {type(value).__name__} to a torch.{_kind(self)}Tensor")
         from .creation import as_tensor
 
         value = as_tensor(value, dtype=self.dtype)
@@ -53,6 +55,9 @@ def setitem(self: Tensor, index, value) -> None:
 
 def _fill_masked(x: Tensor, mask: Tensor, value) -> None:
     """x[mask] = value in a script, where positions are not known: all of x is chosen anew."""
+    from .inplace import check
+
+    check(x)
     if isinstance(value, Tensor) and value.dim():
         raise NotImplementedError(
             "assigning a tensor to the elements that a mask selects, in a script; use torch.where"
@@ -193,7 +198,9 @@ def _slice_bounds(item: slice, n: int) -> tuple[int, int, int]:
     if n.__class__ is not int or Poly in (item.start.__class__, item.stop.__class__):
         return _symbolic_bounds(item, n)
     step = 1 if item.step is None else _int(item.step)
-    if step <= 0:
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    if step < 0:
         raise ValueError("step must be greater than zero")
     start = None if item.start is None else _int(item.start)
     stop = None if item.stop is None else _int(item.stop)
@@ -203,7 +210,9 @@ def _slice_bounds(item: slice, n: int) -> tuple[int, int, int]:
 def _symbolic_bounds(item: slice, n) -> tuple:
     """`_slice_bounds` where sizes are symbols; relations that decide become guards."""
     step = 1 if item.step is None else _int(item.step)
-    if step <= 0:
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    if step < 0:
         raise ValueError("step must be greater than zero")
 
     def bound(i, default):

@@ -27,6 +27,7 @@ def conform(x, value):
     """`value` as a tensor of x's dtype and shape; RuntimeError if it cannot become one."""
     spec = x._spec
     if not isinstance(value, record.Tensor):
+        _check_number(value, spec.dtype)
         return record.apply("full", (value,), {"shape": tuple(spec.shape), "dtype": spec.dtype})
     v = value._spec
     if v.dtype is not spec.dtype:
@@ -39,6 +40,18 @@ def conform(x, value):
             "memory location. Please clone() the tensor before performing the operation."
         )
     return value
+
+
+def _check_number(value, dtype) -> None:
+    """RuntimeError for a Python number that the dtype cannot hold at all."""
+    kind = dtype.kind
+    if kind == "c" or value.__class__ not in (int, float, complex):
+        return
+    lost = value.__class__ is complex and value.imag != 0
+    if not lost and kind in "iu":
+        lost = value != value or abs(value) >= 2 ** (8 * dtype.itemsize)
+    if lost:
+        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
 
 
 def check_result(x, result) -> None:

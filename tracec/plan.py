@@ -43,7 +43,10 @@ class Plan:
         for i, copy in tr.snapshots.items():
             buffers[i] = copy
         kept = [results[i].buf if results[i].foreign() else None for i in live] if self.writes else None
-        out = self.executable.run(buffers, scalars)
+        try:
+            out = self.executable.run(buffers, scalars)
+        except IndexError as error:
+            raise self._located(error, buffers, scalars) from None
         for j, source in self.aliases:  # a result that is an input or another result again
             out[j] = (buffers[~source] if source < 0 else out[source]).copy()
         for j, i in enumerate(live):
@@ -55,6 +58,21 @@ class Plan:
             s.trace = None
         if self.program is not None:
             self._remember(tr, inputs, scalars, results, live, out)
+
+    def _located(self, error: IndexError, buffers: list, scalars: list) -> IndexError:
+        """`error` with the line that recorded the operation in this trace: equal traces share
+        executables, which know the lines of the first one only."""
+        import numpy as np
+
+        from tracec_ir.interp import closures
+
+        arrays = [b.array(p.shape, p.dtype.numpy) for b, p in zip(buffers, self.func.params)]
+        try:
+            with np.errstate(all="ignore"):
+                closures(self.func).execute(arrays + scalars, {})
+        except IndexError as again:
+            return again
+        return IndexError(str(error).partition(" (recorded at")[0])
 
     def _remember(self, tr: Trace, inputs, scalars, results, live, out) -> None:
         for j, message in self.spoilt:

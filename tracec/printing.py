@@ -56,8 +56,6 @@ class _Numbers:
         if Options.sci_mode is not None:
             self.scientific = Options.sci_mode
         self.width = max([1, *(len(self._text(v)) for v in values if math.isfinite(v) and v != 0)])
-        if any(not math.isfinite(v) for v in values):
-            self.width = max(self.width, max(len(self._text(v)) for v in values if not math.isfinite(v)))
 
     def _text(self, v) -> str:
         if not self.floating:
@@ -138,8 +136,9 @@ def _complex(array, shown, indent: int, summarize: bool) -> str:
 
 def tensor_text(t) -> str:
     """`repr(t)`, with the suffixes that tell dtype, size and autograd state."""
-    prefix = "Parameter containing:\ntensor(" if type(t).__name__ == "Parameter" else "tensor("
-    start = len("tensor(")
+    prefix = "tensor("
+    start = len(prefix)
+    graph = t.grad_fn  # while the trace that knows it is open
     suffixes = []
     if t.device.type != "cpu":
         suffixes.append(f"device='{t.device}'")
@@ -160,7 +159,7 @@ def tensor_text(t) -> str:
         if t.is_leaf:
             suffixes.append("requires_grad=True")
         else:
-            suffixes.append(f"grad_fn=<{t.grad_fn.name()}>")
+            suffixes.append(f"grad_fn=<{graph.name()}>")
     text = prefix + body
     last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:

@@ -10,6 +10,7 @@ has the last bit set. Python numbers occupy slots too, their values being run-ti
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from enum import Enum
@@ -156,6 +157,15 @@ def _own_references() -> int:
 _OWN = _own_references()
 _local = _Local()
 _lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    """In the child only the forking thread exists: nobody would ever release a lock held elsewhere."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 watchers: list = []  # called with (reason, plan) before a trace is executed
 Tensor: type = None  # set by tracec.tensor
 
@@ -490,24 +500,29 @@ def assign(x, value):
         _import(tr, st)
     whole = x._spec.canonical is st.spec
     if whole:
-        key = ("=", st.code, v)
+        key = ("data", st.code, v) if x._untracked else ("=", st.code, v)
         node = tr.node.children.get(key)
         if node is None:
             node = _child(tr, key, "assign", "", (st.code, v), None)
+            node.info = x._untracked
             node.code, node.spec, node.rg = node.next, st.spec, v & 1
             node.next += 2
             node.entries += 1
     else:
         base = st.code + (1 if tr.grad and (x._rg or (x._base is not None and x._base._rg)) else 0)
-        key = ("w", base, v, x._spec.canonical)
+        untracked = x._untracked or (x._base is not None and x._base._untracked)
+        key = ("data" if untracked else "w", base, v, x._spec.canonical)
         node = tr.node.children.get(key)
         if node is None:
             node = _child(tr, key, "write", "", (base, v), x._spec.canonical)
+            node.info = untracked
             node.code, node.spec, node.rg = node.next, st.spec, (base | v) & 1
             node.next += 2
             node.entries += 1
     tr.node = node
     _advance(tr, st, node.code)
+    if node.info:
+        st.version -= 1
     if node.rg:
         x._rg = 1
         if x._base is not None:

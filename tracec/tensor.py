@@ -24,6 +24,7 @@ class Tensor:
     """A multi-dimensional array of one dtype. Make one with `tracec.tensor` or a factory function."""
 
     __slots__ = ("_st", "_spec", "_rg", "__dict__", "__weakref__")
+    __array_priority__ = 1000  # NumPy's operators leave mixed expressions to ours
 
     # rarely set, hence not slots: they live in the instance dictionary once they differ
     _leaf = None  # autograd.graph.Leaf of a leaf that requires grad
@@ -32,6 +33,7 @@ class Tensor:
     _hooks = None
     _post_hooks = None
     _retain = None
+    _untracked = False  # made by `.data`: writes through it are not seen by autograd
     _fn = None  # name of the operation that made it, for repr
     name = None
 
@@ -258,7 +260,7 @@ class Tensor:
             self._spec, self._leaf, self._rg = self._spec.canonical, None, 0
             return self
         if self._spec.dtype.kind not in "fc":
-            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
         from .autograd.graph import Leaf
 
         st = self._st
@@ -288,11 +290,14 @@ class Tensor:
                 )
             if value._spec.shape != self._spec.shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: expected {list(self.shape)}, got "
-                    f"{list(value.shape)}"
+                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
+                    f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size"
                 )
             if value._spec.dtype is not self._spec.dtype:
-                raise RuntimeError("assigned grad has data of a different type")
+                raise RuntimeError(
+                    f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
+                    f"'{self.dtype}'. Please ensure that the gradient and the tensor have the same dtype"
+                )
         self._grad = value
 
     @grad.deleter
@@ -331,7 +336,9 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same values without history; writes through it are not seen by autograd."""
-        return self.detach()
+        t = self.detach()
+        t._untracked = True
+        return t
 
     @data.setter
     def data(self, other: Tensor) -> None:

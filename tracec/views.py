@@ -97,11 +97,13 @@ def view_strides(shape, strides, new) -> tuple[int, ...] | None:
     return tuple(out)
 
 
-def view(self: Tensor, *shape) -> Tensor:
+def view(self: Tensor, *shape, size=None, dtype=None) -> Tensor:
     """The same elements under another shape (or dtype), without copying.
 
     RuntimeError if the layout does not allow it; use `reshape` then.
     """
+    if not shape:
+        shape = (dtype,) if dtype is not None else (size,) if size is not None else ()
     if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)):
         if hasattr(shape[0], "code"):
             return _view_dtype(self, shape[0])
@@ -127,9 +129,9 @@ def _view_dtype(self: Tensor, dtype) -> Tensor:
     return view_of(self, spec(dtype, tuple(s.shape), s.strides, s.offset, s.device))
 
 
-def reshape(self: Tensor, *shape) -> Tensor:
+def reshape(self: Tensor, *args, shape=None) -> Tensor:
     """The same elements in row-major order under another shape; a view where possible."""
-    new = infer_shape(sizes(shape), self._spec.numel)
+    new = infer_shape(sizes(args if shape is None else (shape,)), self._spec.numel)
     s = self._spec
     strides = row_major(new) if s.contiguous else view_strides(s.shape, s.strides, new)
     if strides is None:
@@ -154,10 +156,10 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     return reshape(self, other.shape)
 
 
-def permute(self: Tensor, *dims) -> Tensor:
+def permute(self: Tensor, *args, dims=None) -> Tensor:
     """Dimensions in another order."""
     rank = self.dim()
-    order = sizes(dims, "dims")
+    order = sizes(args if dims is None else (dims,), "dims")
     if len(order) != rank:
         raise RuntimeError(
             f"permute(sparse_coo): number of dimensions in the tensor input does not match the length "
@@ -200,7 +202,9 @@ def movedim(self: Tensor, source, destination) -> Tensor:
             f"same number of dims as destination ({list(dst)} dims)"
         )
     if len(set(src)) < len(src) or len(set(dst)) < len(dst):
-        raise RuntimeError("movedim: repeated dim in `source` or `destination`")
+        repeated = "source" if len(set(src)) < len(src) else "destination"
+        dims = list(src) if repeated == "source" else list(dst)
+        raise RuntimeError(f"movedim: repeated dim in `{repeated}` ({dims})")
     order = [-1] * rank
     for a, b in zip(src, dst):
         order[b] = a
@@ -236,7 +240,7 @@ def expand(self: Tensor, *size) -> Tensor:
     lead = len(new) - len(s.shape)
     if lead < 0:
         raise RuntimeError(
-            f"expand({_kind(self)}{list(s.shape)}, size={new}): the number of sizes provided ({len(new)}) "
+            f"expand({_kind(self)}{{{list(s.shape)}}}, size={new}): the number of sizes provided ({len(new)}) "
             f"must be greater or equal to the number of dimensions in the tensor ({len(s.shape)})"
         )
     strides = []
@@ -247,7 +251,7 @@ def expand(self: Tensor, *size) -> Tensor:
                     f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing "
                     f"dimension {i}"
                 )
-            strides.append(0)
+            strides.append(0)  # set below
             continue
         have = s.shape[i - lead]
         if n == -1:
@@ -261,6 +265,9 @@ def expand(self: Tensor, *size) -> Tensor:
                 f"The expanded size of the tensor ({n}) must match the existing size ({have}) at "
                 f"non-singleton dimension {i}.  Target sizes: {new}.  Tensor sizes: {list(s.shape)}"
             )
+    for i in range(lead - 1, -1, -1):
+        if new[i] == 1:
+            strides[i] = new[i + 1] * strides[i + 1] if i + 1 < len(new) else 1
     return _respec(self, new, strides)
 
 

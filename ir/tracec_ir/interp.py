@@ -34,7 +34,7 @@ def closures(func: Func) -> Closures:
 class Closures:
     """A function of primitives as a list of closures. Call it with one argument per parameter."""
 
-    __slots__ = ("func", "steps", "_size", "_template", "_results", "_symbolic", "_constants")
+    __slots__ = ("func", "steps", "_size", "_template", "_results", "_symbolic", "_constants", "_locs")
 
     def __init__(self, func: Func):
         slots: dict = {p: i for i, p in enumerate(func.params)}
@@ -45,10 +45,12 @@ class Closures:
         self._size = len(slots) + 1  # the last slot holds the sizes, for symbolic attributes
         initial: list = [None] * self._size
         self.steps: list[Step] = []
+        self._locs: list[str] = []  # where the operation of each step was recorded
         for op in func.ops:
             step = _step(op, slots, self._size - 1)
             if op.operands or op.regions or any(map(_is_symbolic, op.attrs.values())):
                 self.steps.append(step)
+                self._locs.append(op.loc)
             else:  # constants are computed once
                 step(initial)
         self._template = initial[len(func.params) :]
@@ -74,8 +76,13 @@ class Closures:
         """The results, given checked arguments and the values of symbolic sizes."""
         slots = values + self._template
         slots[-1] = sizes
-        for step in self.steps:
-            step(slots)
+        step = None
+        try:
+            for step in self.steps:
+                step(slots)
+        except IndexError as error:  # data-dependent: the reader wants to know where it comes from
+            loc = self._locs[self.steps.index(step)] if step is not None else ""
+            raise IndexError(f"{error} (recorded at {loc})" if loc else str(error)) from None
         taken = {*map(id, values), *self._constants}
         return [_owned(slots[i], dtype, taken) for i, dtype in self._results]
 
