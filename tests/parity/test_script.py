@@ -56,7 +56,9 @@ def flat(value):
     return [np.asarray(value)]
 
 
-@pytest.mark.parametrize(("module", "name", "inputs"), FUNCTIONS, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("module", "name", "inputs"), FUNCTIONS, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_function(module, name, inputs, tmp_path):
     arrays = [np.asarray(v, np.float32) for v in inputs]
     want = flat(of_pytorch(module, name)(*[pytorch.from_numpy(a.copy()) for a in arrays]))

@@ -82,7 +82,9 @@ class _Attempt(Evaluator):
         if isinstance(kind, ScalarType):
             self.types[name] = kind
             return Number(self.tr.placeholder("in", kind, name))
-        if isinstance(kind, tuple) and any(isinstance(k, (Wanted, ScalarType, tuple)) for k in kind):
+        if isinstance(kind, tuple) and any(
+            isinstance(k, (Wanted, ScalarType, tuple)) for k in kind
+        ):
             return tuple(self.input(f"{name}_{i}", k) for i, k in enumerate(kind))
         return kind
 
@@ -118,7 +120,14 @@ def build(
                 built = _attempt(_Attempt(tr, sizes, fill), fn, args, name, owner)
             except Raised as raised:
                 error: Exception = raised.error
-            except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as caught:
+            except (
+                RuntimeError,
+                TypeError,
+                ValueError,
+                IndexError,
+                AttributeError,
+                KeyError,
+            ) as caught:
                 error = caught
             else:
                 error = None  # type: ignore[assignment]
@@ -155,7 +164,8 @@ def _attempt(ev: _Attempt, fn: Callable, args: Mapping[str, Any], name: str, own
     for k, v in values.items():
         if isinstance(v, Pending) and v.tensor is None:
             raise ScriptError(
-                f"the input '{k}' is never used, so nothing says which tensor it is; give example_inputs"
+                f"the input '{k}' is never used, so nothing says which tensor it is; "
+                "give example_inputs"
             )
     written = {st: st.code for st in tr.inputs if st is not None and st.code != _imported(tr, st)}
     lift = ScriptLift(tr)

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import inspect
-import math
 import types
 from collections.abc import Callable
 from typing import Any
 
-from tracec_ir import dims, dtypes
 from tracec_ir.dims import Poly
 
-from ..record import apply
 from ..tensor import Tensor
 from .errors import ScriptError
 from .evaluate import Expressions, Frame
+from .functions import FUNCTIONS
 from .source import definition
-from .values import Number, Pending, cast, contains, is_dynamic, size_tensor, tensor_of
+from .values import Number, Pending, contains, size_tensor
 
 MAX_DEPTH = 200
-_NATIVE = ("tracec", "math", "operator", "builtins", "typing", "collections", "functools", "numpy", "itertools")
-_MATH = {
-    math.sqrt: "sqrt", math.exp: "exp", math.log: "log", math.log2: "log2", math.log10: "log10",
-    math.log1p: "log1p", math.sin: "sin", math.cos: "cos", math.tan: "tan", math.tanh: "tanh",
-    math.atan: "atan", math.asin: "asin", math.acos: "acos", math.erf: "erf",
-}  # fmt: skip
+_NATIVE = (
+    "tracec",
+    "math",
+    "operator",
+    "builtins",
+    "typing",
+    "collections",
+    "functools",
+    "numpy",
+    "itertools",
+)
 
 
 class Closure:
@@ -66,7 +68,9 @@ class Calls(Expressions):
         positional = [*args.posonlyargs, *args.args]
         out = {
             a.arg: self.expr(d)
-            for a, d in zip(positional[len(positional) - len(args.defaults) :], args.defaults, strict=True)
+            for a, d in zip(
+                positional[len(positional) - len(args.defaults) :], args.defaults, strict=True
+            )
         }
         for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True):
             if d is not None:
@@ -101,7 +105,8 @@ class Calls(Expressions):
             return self._inline(fn, args, kwargs, node)
         if isinstance(fn, type) and not _is_native(fn) and not _is_record_class(fn):
             raise self.error(
-                f"making a {fn.__name__} is not supported in script; make it outside and pass it in",
+                f"making a {fn.__name__} is not supported in script; make it outside and "
+                "pass it in",
                 node,
             )
         if not callable(fn):
@@ -158,7 +163,9 @@ class Calls(Expressions):
         return self._inline(type(module).forward, [module, *args], kwargs, node)
 
     # -- functions of the user ---------------------------------------------------------------------
-    def _inline(self, fn: types.FunctionType, args: list, kwargs: dict, node: ast.AST | None) -> Any:
+    def _inline(
+        self, fn: types.FunctionType, args: list, kwargs: dict, node: ast.AST | None
+    ) -> Any:
         """Evaluates a Python function's body on these arguments."""
         mode = getattr(fn, "_script_mode", None)
         if mode == "ignore":
@@ -167,7 +174,9 @@ class Calls(Expressions):
             raise self.error(f"{fn.__name__} is marked as unused, but it is called here", node)
         parsed, source = definition(fn)
         code = fn.__code__
-        if code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        if code.co_flags & (
+            inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+        ):
             raise ScriptError(f"{fn.__qualname__} is a generator or coroutine", source, parsed)
         closure = {}
         for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=True):
@@ -177,7 +186,11 @@ class Calls(Expressions):
                 continue
         frame = Frame(fn.__qualname__, source, fn.__globals__, closure)
         if any(code is c for c in self.active):
-            raise ScriptError(f"{fn.__qualname__} calls itself: recursion is not supported in script", source, parsed)
+            raise ScriptError(
+                f"{fn.__qualname__} calls itself: recursion is not supported in script",
+                source,
+                parsed,
+            )
         try:
             bound = inspect.signature(fn).bind(*args, **kwargs)
         except TypeError as error:
@@ -221,21 +234,16 @@ class Calls(Expressions):
             if fn.__name__ == "item":
                 return Number(fn.__self__.reshape(()))
             if fn.__name__ in ("tolist", "numpy", "data_ptr"):
-                raise self.error(f".{fn.__name__}() needs the tensor's values, which exist only at run time", node)
+                raise self.error(
+                    f".{fn.__name__}() needs the tensor's values, which exist only at run time",
+                    node,
+                )
         try:
-            handler = _SPECIAL.get(fn)
+            handler = FUNCTIONS.get(fn)
         except TypeError:  # unhashable
             return NotImplemented
         if handler is not None:
             return handler(self, self.settle_all(args, None), kwargs, node)
-        name = _MATH.get(fn)
-        if name is not None and len(args) == 1 and is_dynamic(args[0]):
-            return Number(apply(name, (cast(tensor_of(args[0]), dtypes.f64),)))
-        if fn in (math.floor, math.ceil) and is_dynamic(args[0]):
-            if isinstance(args[0], Poly):
-                return args[0]
-            x = cast(tensor_of(args[0]), dtypes.f64)
-            return Number(cast(apply(fn.__name__, (x,)), dtypes.i64))
         return NotImplemented
 
 
@@ -254,7 +262,9 @@ def _bind(fn: Closure, args: list, kwargs: dict) -> dict[str, Any]:
     out = dict(zip(names, args, strict=False))
     if len(args) > len(names):
         if a.vararg is None:
-            raise TypeError(f"{fn.name}() takes {len(names)} positional arguments but {len(args)} were given")
+            raise TypeError(
+                f"{fn.name}() takes {len(names)} positional arguments but {len(args)} were given"
+            )
         out[a.vararg.arg] = tuple(args[len(names) :])
     elif a.vararg is not None:
         out[a.vararg.arg] = ()
@@ -274,165 +284,3 @@ def _bind(fn: Closure, args: list, kwargs: dict) -> dict[str, Any]:
                 raise TypeError(f"{fn.name}() missing a required argument: '{name}'")
             out[name] = fn.defaults[name]
     return out
-
-
-# -- Python's own functions --------------------------------------------------------------------------
-def _len(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    (x,) = args
-    if isinstance(x, Tensor):
-        if not x.shape:
-            raise TypeError("len() of a 0-d tensor")
-        return x.shape[0]
-    return len(x)
-
-
-def _int(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    x = args[0] if args else 0
-    if isinstance(x, Poly):
-        return x
-    if is_dynamic(x):
-        x = tensor_of(x).reshape(())
-        return Number(cast(apply("trunc", (x,)) if x.dtype.kind == "f" else x, dtypes.i64))
-    return int(*args, **kwargs)
-
-
-def _float(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    if args and is_dynamic(args[0]):
-        return Number(cast(tensor_of(args[0]).reshape(()), dtypes.f64))
-    return float(*args)
-
-
-def _bool(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    truth = ev.truth(args[0], node) if args else False
-    return truth if isinstance(truth, bool) else Number(truth)
-
-
-def _range(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    if any(isinstance(a, (Number, Poly, Tensor)) for a in args):
-        return DynamicRange(*args)
-    return range(*args)
-
-
-def _extreme(name: str) -> Callable:
-    fn = getattr(builtins, name)
-
-    def extreme(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-        items = list(args[0]) if len(args) == 1 and not isinstance(args[0], Tensor) else args
-        if isinstance(args[0], Tensor) and len(args) == 1:
-            raise ev.error(f"{name}() of a tensor: use x.{name}()", node)
-        if not any(map(is_dynamic, items)):
-            return fn(items, **kwargs)
-        if kwargs:
-            raise ev.error(f"{name}() of run-time values takes no key", node)
-        if all(isinstance(i, (int, Poly)) for i in items):
-            out = items[0]
-            for i in items[1:]:
-                out = (dims.minimum if name == "min" else dims.maximum)(out, i)
-            return out
-        out = tensor_of(items[0])
-        for i in items[1:]:
-            out = apply("minimum" if name == "min" else "maximum", (out, tensor_of(i)))
-        return out if any(isinstance(i, Tensor) for i in items) else Number(out)
-
-    return extreme
-
-
-def _abs(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    (x,) = args
-    if isinstance(x, (Number, Poly)):
-        return Number(apply("abs", (tensor_of(x),)))
-    return abs(x)
-
-
-def _round(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    if isinstance(args[0], Number):
-        if len(args) > 1:
-            raise ev.error("round() of a run-time number to decimals", node)
-        return Number(cast(apply("round", (args[0].tensor,)), dtypes.i64))
-    return args[0] if isinstance(args[0], Poly) else round(*args)
-
-
-def _sum(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    import operator
-
-    total = args[1] if len(args) > 1 else kwargs.get("start", 0)
-    for item in ev.iterate(args[0], node):
-        total = ev.binary("+", operator.add, total, item)
-    return total
-
-
-def _every(any_of: bool) -> Callable:
-    def every(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-        truths = [ev.truth(item, node) for item in ev.iterate(args[0], node)]
-        if any(t is any_of for t in truths):
-            return any_of
-        dynamic = [t for t in truths if not isinstance(t, bool)]
-        return ev._joined(dynamic, any_of) if dynamic else not any_of
-
-    return every
-
-
-def _isinstance(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    value, kinds = args
-    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-    if isinstance(value, Number):
-        return any(issubclass(value.python, k) for k in kinds)
-    if isinstance(value, Poly):
-        return any(issubclass(int, k) for k in kinds)
-    return isinstance(value, kinds)
-
-
-def _unrolled(fn: Callable) -> Callable:
-    def unrolled(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-        if any(isinstance(a, DynamicRange) for a in args):
-            raise ev.error(f"{fn.__name__}() of a range whose length is known only at run time", node)
-        listed = [ev.iterate(a, node) if not isinstance(a, (int, Poly)) else a for a in args]
-        return list(fn(*listed, **kwargs))
-
-    return unrolled
-
-
-def _sequence(kind: type) -> Callable:
-    def sequence(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-        return kind(ev.iterate(args[0], node)) if args else kind()
-
-    return sequence
-
-
-def _print(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    raise ev.error(
-        "print is not supported in script: a saved model has no output but its results. "
-        "Remove it, or guard it with `if not torch.jit.is_scripting():`",
-        node,
-    )
-
-
-def _type(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    (x,) = args
-    return x.python if isinstance(x, Number) else int if isinstance(x, Poly) else type(x)
-
-
-def _getattr(ev: Calls, args: list, kwargs: dict, node: ast.AST) -> Any:
-    return getattr(*args)
-
-
-class DynamicRange:
-    """range(...) with a bound that is known only at run time."""
-
-    def __init__(self, *bounds: Any):
-        self.start, self.step = 0, 1
-        if len(bounds) == 1:
-            (self.stop,) = bounds
-        elif len(bounds) == 2:
-            self.start, self.stop = bounds
-        else:
-            self.start, self.stop, self.step = bounds
-
-
-_SPECIAL: dict[Any, Callable] = {
-    len: _len, int: _int, float: _float, bool: _bool, range: _range, min: _extreme("min"),
-    max: _extreme("max"), abs: _abs, round: _round, sum: _sum, any: _every(True), all: _every(False),
-    isinstance: _isinstance, enumerate: _unrolled(enumerate), zip: _unrolled(zip),
-    reversed: _unrolled(reversed), list: _sequence(list), tuple: _sequence(tuple), print: _print,
-    type: _type,
-}  # fmt: skip

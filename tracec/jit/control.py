@@ -12,17 +12,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tracec_ir import dtypes
-from tracec_ir.types import TensorType
-
 from ..record import apply
 from ..storage import Storage
 from ..tensor import Tensor
-from .calls import DynamicRange
+from .carried import Carried
 from .errors import ScriptError
-from .merge import Cannot, Leaf, copied, join_leaves, leaves_of, number_leaf, rebuilt, same_static, unequal_sizes
+from .functions import DynamicRange
+from .joined import Joined
+from .merge import Cannot, copied
 from .statements import BREAK, CONTINUE, LoopEnd, Raised, Rest, Return, Signal, Statements
-from .values import Number, Undefined, is_number, tensor_of, tensors_in
+from .values import Number, Undefined, tensor_of, tensors_in
 
 TRIALS = 20
 
@@ -71,12 +70,19 @@ class Evaluator(Statements):
     def choose(self, truth: Tensor, node: ast.IfExp) -> Any:
         """A conditional expression on data."""
         signal = self.two_ways(
-            truth, lambda: Return(self.expr(node.body)), lambda: Return(self.expr(node.orelse)), node
+            truth,
+            lambda: Return(self.expr(node.body)),
+            lambda: Return(self.expr(node.orelse)),
+            node,
         )
         return signal.value  # type: ignore[union-attr]
 
     def two_ways(
-        self, truth: Tensor, first: Callable[[], Signal], second: Callable[[], Signal], node: ast.AST
+        self,
+        truth: Tensor,
+        first: Callable[[], Signal],
+        second: Callable[[], Signal],
+        node: ast.AST,
     ) -> Signal:
         """Evaluates both ways in regions; afterwards the variables hold the chosen way's values."""
         tr, frame = self.tr, self.frame
@@ -96,7 +102,11 @@ class Evaluator(Statements):
                     raised.node,
                 ) from None
             env = frame.locals
-            reachable = tensors_in(env) + tensors_in(_content(signal)) + _numbers_in([env, _content(signal)])
+            reachable = (
+                tensors_in(env)
+                + tensors_in(_content(signal))
+                + _numbers_in([env, _content(signal)])
+            )
             codes = {id(t): tr.code(t) & ~1 for t in reachable}
             ways.append(Outcome(signal, env, codes, scope.written()))
             tails.append(tr.append(tail))
@@ -136,7 +146,9 @@ class Evaluator(Statements):
         self, items: DynamicRange, node: ast.For, rest: Rest, broke: Any = None
     ) -> Signal:
         if not isinstance(items.step, int) or items.step == 0:
-            raise self.error("the step of a range must be a number known while scripting", node.iter)
+            raise self.error(
+                "the step of a range must be a number known while scripting", node.iter
+            )
         index = f".index{node.lineno}"
         stop = items.stop
         self.frame.locals[index] = items.start
@@ -180,11 +192,13 @@ class Evaluator(Statements):
         """A loop whose number of turns depends on data; `broke` says whether a turn before it has
         already left it."""
         if node.orelse:
-            raise self.error("`else` after a loop on data is not supported in script", node.orelse[0])
+            raise self.error(
+                "`else` after a loop on data is not supported in script", node.orelse[0]
+            )
         carried = self._learn(node, test, advance, broke is not None)
         tr, frame = self.tr, self.frame
         start = copied(frame.locals)
-        initial = [carried.initial(self, slot) for slot in carried.slots]
+        initial = [carried.value(frame.locals, slot) for slot in carried.slots]
         operands = [tr.code(t) & ~1 for t in initial] + [st.code for st in carried.storages]
         if carried.breaks:
             going = tensor_of(True) if broke is None else apply("logical_not", (tensor_of(broke),))
@@ -199,7 +213,7 @@ class Evaluator(Statements):
         scope.rewind()
         self._enter_region(carried, start)
         signal = self._turn(node, advance)
-        ends = [tr.code(carried.end(self, slot)) & ~1 for slot in carried.slots]
+        ends = [tr.code(carried.value(frame.locals, slot)) & ~1 for slot in carried.slots]
         ends += [st.code for st in carried.storages]
         if carried.breaks:
             broke = signal.broke if isinstance(signal, LoopEnd) else False
@@ -214,7 +228,9 @@ class Evaluator(Statements):
         for st, out in zip(carried.storages, outputs[len(carried.slots) :]):
             tr.replace(st, out._st.code)
         for name in only_inside:
-            frame.locals[name] = Undefined("it is assigned only inside a loop that may not run at all")
+            frame.locals[name] = Undefined(
+                "it is assigned only inside a loop that may not run at all"
+            )
         return None
 
     def _enter_region(self, carried: Carried, start: dict[str, Any]) -> Tensor | None:
@@ -243,8 +259,8 @@ class Evaluator(Statements):
             self.loops = outer
         if isinstance(signal, Return):
             raise self.error(
-                "`return` inside a loop whose length depends on data is not supported in script; set a "
-                "variable, `break`, and return after the loop",
+                "`return` inside a loop whose length depends on data is not supported in script; "
+                "set a variable, `break`, and return after the loop",
                 node,
             )
         return LoopEnd(True) if signal == BREAK else signal
@@ -267,7 +283,12 @@ class Evaluator(Statements):
             signal = self._turn(node, advance)
             carried.breaks = breaks or isinstance(signal, LoopEnd) and signal.broke is not False
             written = scope.written()
-            changed = carried.learn(start, frame.locals, written, lambda text, sizes=(): self.size_error(text, sizes, node))
+            changed = carried.learn(
+                start,
+                frame.locals,
+                written,
+                lambda text, sizes=(): self.size_error(text, sizes, node),
+            )
             tr.append("close")
             scope.rewind()
             if not changed:
@@ -284,160 +305,6 @@ class Loop:
 
     on_break: Callable[[], Signal]
     on_continue: Callable[[], Signal]
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A carried leaf: leaf `index` of variable `name`, a tensor or number of this type."""
-
-    name: str
-    index: int
-    type: TensorType
-    number: bool
-
-
-class Carried:
-    """The variables that a loop changes, and the storages that it writes."""
-
-    def __init__(self, start: dict[str, Any]):
-        self.slots: list[Slot] = []
-        self.storages: list[Storage] = []
-        self.breaks = False
-        self.start = start
-
-    def types(self) -> list[TensorType]:
-        flag = [TensorType(dtypes.b1)] if self.breaks else []
-        return [s.type for s in self.slots] + [st.spec.type for st in self.storages] + flag
-
-    def put(self, env: dict[str, Any], tensors: list[Tensor]) -> None:
-        """Sets the carried variables to these tensors."""
-        for slot, t in zip(self.slots, tensors):
-            leaves = leaves_of(env[slot.name])
-            leaves[slot.index] = Number(t) if slot.number else t
-            env[slot.name] = rebuilt(env[slot.name], leaves)
-
-    def initial(self, ev: Evaluator, slot: Slot) -> Tensor:
-        return self._convert(ev, leaves_of(ev.frame.locals[slot.name])[slot.index], slot)
-
-    end = initial
-
-    def _convert(self, ev: Evaluator, value: Any, slot: Slot) -> Tensor:
-        t = tensor_of(value)
-        return t if t.dtype is slot.type.dtype else apply("cast", (t,), {"dtype": slot.type.dtype})
-
-    def learn(
-        self, start: dict[str, Any], end: dict[str, Any], written: dict[Storage, int],
-        error: Callable[..., ScriptError],
-    ) -> bool:  # fmt: skip
-        """Adds what a trial changed; whether there was anything new."""
-        known = {(s.name, s.index): s for s in self.slots}
-        changed = False
-        for st in written:
-            if st not in self.storages:
-                self.storages.append(st)
-                changed = True
-        for name, old in start.items():
-            if name not in end:
-                continue
-            befores, afters = leaves_of(old), leaves_of(end[name])
-            if len(befores) != len(afters) or type(old) is not type(end[name]) and len(befores) != 1:
-                raise error(
-                    f"'{name}' changes its length or structure inside a loop whose length depends on "
-                    "data; write into a tensor made before the loop instead"
-                )
-            for i, (before, after) in enumerate(zip(befores, afters, strict=True)):
-                slot = known.get((name, i))
-                new = _slot(name, i, before, after, slot, error)
-                if new is not None and new != slot:
-                    known[name, i] = new
-                    changed = True
-        self.slots = list(known.values())
-        return changed
-
-
-def _slot(
-    name: str, index: int, before: Any, after: Any, known: Slot | None, error: Callable[..., ScriptError]
-) -> Slot | None:
-    """How a leaf is carried, given its value before the loop and after one turn."""
-    if known is None and (before is after or same_static(before, after)):
-        return None
-    if isinstance(after, Undefined) or isinstance(before, Undefined):
-        return known
-    if not isinstance(after, Tensor) and not is_number(after):
-        raise error(
-            f"'{name}' becomes a {type(after).__name__} inside a loop whose length depends on data; "
-            "only tensors and numbers can change there"
-        )
-    if not isinstance(before, Tensor) and not is_number(before):
-        raise error(
-            f"'{name}' is a {type(before).__name__} before the loop and changes inside it; give it a "
-            "tensor or number first"
-        )
-    if isinstance(after, Tensor):
-        found = TensorType(after.dtype, tuple(after.shape))
-        if isinstance(before, Tensor):
-            was = TensorType(before.dtype, tuple(before.shape))
-            if was != found:
-                text = f"'{name}' changes from {was!r} to {found!r} in the loop; it must keep its type"
-                raise error(text, unequal_sizes(was, found))
-        elif found.shape:
-            raise error(f"'{name}' is a number before the loop and becomes {found!r} in it")
-        return Slot(name, index, found, False)
-    if isinstance(before, Tensor):
-        raise error(f"'{name}' is a tensor before the loop and becomes a number in it")
-    kinds = [number_leaf(before), number_leaf(after)] + ([known.type.dtype] if known else [])
-    widest = max(kinds, key=lambda d: (dtypes.b1, dtypes.i64, dtypes.f64, dtypes.c128).index(d))
-    return Slot(name, index, TensorType(widest), True)
-
-
-class Joined:
-    """The results of an `if` under construction: pairs of operands and their types."""
-
-    def __init__(self, first: dict[int, int], second: dict[int, int]):
-        self.first, self.second = first, second
-        self.pairs: list[tuple[Any, Any, TensorType]] = []
-
-    def variable(self, name: str, a: dict[str, Any], b: dict[str, Any]) -> Any:
-        if name not in a or name not in b:
-            return Undefined("it is assigned in one way of an `if` only")
-        for value in (a[name], b[name]):
-            if isinstance(value, Undefined):
-                return value
-        try:
-            return self.value(a[name], b[name])
-        except Cannot as problem:
-            text = f"the two ways of an `if` give it values that do not fit: {problem}"
-            return Undefined(text, problem.sizes)
-
-    def value(self, x: Any, y: Any) -> Any:
-        """x and y as one value, with `Leaf`s where they differ; `Cannot` if they do not fit."""
-        return join_leaves(x, y, self._leaf)
-
-    def _leaf(self, x: Any, y: Any, type_: TensorType, number: bool) -> Leaf:
-        self.pairs.append((self._operand(x, self.first, type_), self._operand(y, self.second, type_), type_))
-        return Leaf(len(self.pairs) - 1, number)
-
-    def _operand(self, x: Any, codes: dict[int, int], type_: TensorType) -> Any:
-        """What the lowering makes a region's result from."""
-        inner = x.tensor if isinstance(x, Number) else x
-        if isinstance(inner, Tensor):
-            code = codes[id(inner)]
-            return code if inner.dtype is type_.dtype else ("cast", code, type_.dtype)
-        return ("value", inner, type_.dtype)
-
-    def filled(self, value: Any, outputs: list[Tensor]) -> Any:
-        """`value` with tensors in place of leaves."""
-        def fill(leaf: Any) -> Any:
-            if not isinstance(leaf, Leaf):
-                return leaf
-            return Number(outputs[leaf.index]) if leaf.number else outputs[leaf.index]
-
-        return rebuilt(value, [fill(leaf) for leaf in leaves_of(value)])
-
-    def filled_signal(self, signal: Signal, outputs: list[Tensor]) -> Signal:
-        if isinstance(signal, Return):
-            return Return(self.filled(signal.value, outputs))
-        return LoopEnd(self.filled(signal.broke, outputs)) if isinstance(signal, LoopEnd) else signal
 
 
 def _content(signal: Signal) -> Any:
@@ -475,11 +342,19 @@ def _join_signals(a: Signal, b: Signal, joined: Joined) -> Signal:
 def _jumps(body: list[ast.stmt], in_loop: bool = False) -> bool:
     """Whether statements may return, or break or continue a loop around them."""
     for stmt in body:
-        if isinstance(stmt, ast.Return) or not in_loop and isinstance(stmt, (ast.Break, ast.Continue)):
+        if (
+            isinstance(stmt, ast.Return)
+            or not in_loop
+            and isinstance(stmt, (ast.Break, ast.Continue))
+        ):
             return True
         inner = in_loop or isinstance(stmt, (ast.For, ast.While))
         for part in ("body", "orelse"):
             nested = getattr(stmt, part, None)
-            if isinstance(nested, list) and not isinstance(stmt, ast.FunctionDef) and _jumps(nested, inner):
+            if (
+                isinstance(nested, list)
+                and not isinstance(stmt, ast.FunctionDef)
+                and _jumps(nested, inner)
+            ):
                 return True
     return False

@@ -1,4 +1,4 @@
-"""What a script's inputs are: tensors of some dtype and rank with symbolic sizes, or Python numbers.
+"""What a script's inputs are: tensors of some dtype and rank with symbolic sizes, or numbers.
 
 Nothing but the code says which inputs a module takes. Rank and dtype come from examples, from
 earlier calls, or from the first layer that an input meets; all sizes are symbols unless fixed. The
@@ -8,7 +8,7 @@ symbols' hints (sizes for which the model can run) are found by solving the rela
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,8 +123,8 @@ def _candidates(n: int) -> Iterator[tuple[int, ...]]:
         yield from itertools.product(range(2, _PLANE), repeat=2)
 
 
-# -- from what is given ------------------------------------------------------------------------------
-def of_example(name: str, value: Any, batch: str = "") -> Wanted | Type | Any:
+# -- from what is given -----------------------------------------------------------------------
+def of_example(name: str, value: Any) -> Wanted | Type | Any:
     """The input that an example stands for, its sizes symbolic; other values are constants."""
     if isinstance(value, Tensor):
         return Wanted(value.dtype, symbol_names(name, value.dim()))
@@ -193,8 +193,8 @@ def first_layer(module: Any, name: str) -> Wanted | None:
 
 
 def fix_sizes(wanted: Any, value: Any, first: int | None) -> Any:
-    """`wanted` with the sizes below 2 of the dimensions from `first` on fixed as in `value`; with -1
-    all sizes, with None no sizes."""
+    """`wanted` with the sizes below 2 of the dimensions from `first` on fixed as in `value`; with
+    -1 all sizes, with None no sizes."""
     if first is None:
         return wanted
     if isinstance(wanted, Wanted):

@@ -37,9 +37,7 @@ class Scope:
 
     def region(self, name: str, captured: list[Value]) -> Func:
         """This scope as a region: its parameters are the carried values and all `captured`."""
-        params = [
-            self.captured.get(v) or Value(v.type, name=v.name) for v in captured
-        ]
+        params = [self.captured.get(v) or Value(v.type, name=v.name) for v in captured]
         return self.b.func(name, [*self.carried, *params], self.results)
 
 

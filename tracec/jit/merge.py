@@ -102,7 +102,7 @@ _ORDER = (dtypes.b1, dtypes.i64, dtypes.f64, dtypes.c128)
 
 
 def join_leaves(x: Any, y: Any, leaf: Callable[[Any, Any, TensorType, bool], Leaf]) -> Any:
-    """x and y as one value; `leaf(x, y, type, is a number)` makes what stands for differing ones."""
+    """x and y as one value; `leaf(x, y, type, is a number)` stands for what differs."""
     if x is y or same_static(x, y):
         return x
     for v in (x, y):

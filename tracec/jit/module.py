@@ -21,7 +21,7 @@ from .values import Pending
 
 
 class _Scripted:
-    """What scripted functions and modules share: specialisations by the kinds of their arguments."""
+    """What scripted functions and modules share: translations by the kinds of arguments."""
 
     original: Any
     traced = False
@@ -82,7 +82,14 @@ class _Scripted:
                     raise
                 failure = error
                 continue
-            except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+            except (
+                RuntimeError,
+                TypeError,
+                ValueError,
+                IndexError,
+                AttributeError,
+                KeyError,
+            ) as error:
                 failure = error
                 continue
             if fits(built, arguments):
@@ -152,8 +159,10 @@ class _Scripted:
         """The Python source that was scripted."""
         return textwrap.dedent(inspect.getsource(self._callee))
 
-    def save(self, path: str | os.PathLike[str], example_inputs: Sequence[Any] | None = None) -> None:
-        """Writes the model as one .tcm file, which `tracec_runtime.load` runs without the framework.
+    def save(
+        self, path: str | os.PathLike[str], example_inputs: Sequence[Any] | None = None
+    ) -> None:
+        """Writes the model as one .tcm file, which `tracec_runtime.load` runs on its own.
 
         Sizes of inputs are dynamic. `example_inputs` say rank and dtype of inputs where neither an
         earlier call nor the first layer does.
@@ -166,8 +175,8 @@ class _Scripted:
             built = self._default()
         if built.updates:
             raise ScriptError(
-                f"the model changes its own state ('{built.updates[0][0]}') when it is called, which a "
-                "saved model cannot; call .eval() before saving it"
+                f"the model changes its own state ('{built.updates[0][0]}') when it is called, "
+                "which a saved model cannot; call .eval() before saving it"
             )
         weights = {name: t.detach()._array() for name, t in built.weights.items()}
         write(path, IRModule([built.func]), weights)
@@ -175,7 +184,9 @@ class _Scripted:
 
 def _kind(name: str, value: Any) -> Any:
     """The kind of an argument: what a specialisation is made for."""
-    if isinstance(value, (tuple, list)) and any(isinstance(v, (Tensor, tuple, list)) for v in value):
+    if isinstance(value, (tuple, list)) and any(
+        isinstance(v, (Tensor, tuple, list)) for v in value
+    ):
         return tuple(_kind(f"{name}_{i}", v) for i, v in enumerate(value))
     return of_example(name, value)
 

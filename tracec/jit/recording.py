@@ -24,7 +24,6 @@ from ..storage import Storage, storage
 from ..tensor import Tensor
 from .errors import ScriptError, Source
 
-
 # the dtype that a Python number has as a 0-d tensor of a script
 WEAK = {"b1": dtypes.b1, "i64": dtypes.i64, "f64": dtypes.f64, "c128": dtypes.c128}
 
@@ -71,8 +70,8 @@ class Recording(Trace):
         """Somebody wants a value, which does not exist yet."""
         if self.traced:
             raise ScriptError(
-                "the value of a tensor is needed while the function is being traced (by an `if` or a "
-                "loop on it, or .item()); a trace cannot depend on data: use tracec.jit.script"
+                "the value of a tensor is needed while the function is being traced (by an `if` or "
+                "a loop on it, or .item()); a trace cannot depend on data: use tracec.jit.script"
             )
         raise ScriptError(
             "the value of a tensor is needed here while the model is being scripted; values are "

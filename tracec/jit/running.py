@@ -11,7 +11,8 @@ import numpy as np
 from tracec_ir import promote
 from tracec_ir.core import Module
 from tracec_runtime.archive import Archive, Signature
-from tracec_runtime.standalone import Model, load as load_standalone
+from tracec_runtime.standalone import Model
+from tracec_runtime.standalone import load as load_standalone
 
 from ..creation import from_numpy
 from ..tensor import Tensor
@@ -87,9 +88,7 @@ class LoadedModule:
 
             if is_grad_enabled():
                 raise NotImplementedError("gradients through a loaded model; load it under no_grad")
-        out = self._model.run(
-            *map(_value, args), **{k: _value(v) for k, v in kwargs.items()}
-        )
+        out = self._model.run(*map(_value, args), **{k: _value(v) for k, v in kwargs.items()})
         results = tuple(from_numpy(np.asarray(v)) for v in out)
         return results[0] if len(results) == 1 else results
 

@@ -14,7 +14,7 @@ _known: dict[Any, tuple[ast.FunctionDef | ast.Lambda, Source]] = {}
 
 
 def definition(fn: Callable) -> tuple[ast.FunctionDef | ast.Lambda, Source]:
-    """The parsed definition of a Python function and where it stands; ScriptError without source."""
+    """The parsed definition of a Python function and where it stands; ScriptError without."""
     code = fn.__code__
     found = _known.get(code)
     if found is None:

@@ -1,4 +1,4 @@
-"""The evaluator of statements whose course is known while scripting; the rest is in `control.py`."""
+"""The evaluator of statements whose course is known while scripting; see `control.py`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from tracec_ir import dims
 from tracec_ir.dims import Poly
 
 from ..tensor import Tensor
-from .calls import Calls, Closure, DynamicRange
+from .calls import Calls, Closure
 from .errors import ScriptError
-from .evaluate import _BINARY, _INPLACE, Expressions, Located, Relation, located
+from .evaluate import Expressions, Located, located, spoken
+from .functions import DynamicRange
+from .operators import BINARY, INPLACE, Relation
 from .recording import Recording
-from .values import Number, Undefined
+from .values import Number
 
 UNROLL_LIMIT = 10_000
 NEST_LIMIT = 24  # turns after a `break` on data that may become nested branches
@@ -55,7 +57,10 @@ def _turn_ends() -> Signal:
 def _returns(body: list[ast.stmt]) -> bool:
     """Whether a statement among these returns from the function."""
     return any(
-        isinstance(n, ast.Return) for s in body if not isinstance(s, ast.FunctionDef) for n in ast.walk(s)
+        isinstance(n, ast.Return)
+        for s in body
+        if not isinstance(s, ast.FunctionDef)
+        for n in ast.walk(s)
     )
 
 
@@ -106,9 +111,7 @@ class Statements(Calls):
 
             method = getattr(self, "do_" + type(stmt).__name__, None)
             if method is None:
-                from .evaluate import _spoken
-
-                raise self.error(f"{_spoken(stmt)} is not supported in script", stmt)
+                raise self.error(f"{spoken(stmt)} is not supported in script", stmt)
             outer = self.tr.place
             self.tr.place = (self.frame.source, stmt)
             try:
@@ -157,16 +160,16 @@ class Statements(Calls):
         return None
 
     def do_AugAssign(self, node: ast.AugAssign, rest: Rest) -> Signal:
-        symbol, _ = _BINARY[type(node.op)]
+        symbol, _ = BINARY[type(node.op)]
         load = _as_load(node.target)
         old, value = self.value(load), self.value(node.value)
         if isinstance(old, Tensor):
-            new = _INPLACE[symbol](old, self.beside(value, old))
+            new = INPLACE[symbol](old, self.beside(value, old))
         elif isinstance(old, list) and symbol == "+":
             old.extend(self.iterate(value, node.value))
             return None
         else:
-            new = self.binary(symbol, _BINARY[type(node.op)][1], old, value)
+            new = self.binary(symbol, BINARY[type(node.op)][1], old, value)
         self.assign(node.target, new)
         return None
 
@@ -180,8 +183,8 @@ class Statements(Calls):
             self._store(target, value)
         elif isinstance(target, ast.Attribute):
             raise self.error(
-                "assigning an attribute is not supported in script: a saved model is a pure function. "
-                "Return the new value instead",
+                "assigning an attribute is not supported in script: a saved model is a pure "
+                "function. Return the new value instead",
                 target,
             )
         else:
@@ -195,7 +198,10 @@ class Statements(Calls):
             (at,) = starred
             tail = wanted - at - 1
             if len(items) < wanted - 1:
-                raise ValueError(f"not enough values to unpack (expected at least {wanted - 1}, got {len(items)})")
+                raise ValueError(
+                    f"not enough values to unpack (expected at least {wanted - 1}, "
+                    f"got {len(items)})"
+                )
             middle = items[at : len(items) - tail]
             items = [*items[:at], middle, *items[len(items) - tail :]]
         elif len(items) != wanted:
@@ -209,7 +215,9 @@ class Statements(Calls):
         if isinstance(base, Tensor):
             base[self.tensor_index(index)] = self.beside(value, base)
         elif isinstance(index, (Number, Poly, Tensor)):
-            raise self.error("an item whose index is known only at run time cannot be assigned", target)
+            raise self.error(
+                "an item whose index is known only at run time cannot be assigned", target
+            )
         else:
             base[index] = value
 
@@ -245,7 +253,8 @@ class Statements(Calls):
                 context = self.expr(item.context_expr)
                 if not type(context).__module__.startswith("tracec"):
                     raise self.error(
-                        f"`with {type(context).__name__}` is not supported in script", item.context_expr
+                        f"`with {type(context).__name__}` is not supported in script",
+                        item.context_expr,
                     )
                 value = stack.enter_context(context)
                 if item.optional_vars is not None:
@@ -263,8 +272,8 @@ class Statements(Calls):
             truth = self.truth(value, node.test)
         if not isinstance(truth, bool):
             raise self.error(
-                "an assertion on data cannot be kept in a saved model; check the inputs before calling "
-                "it, or assert on shapes",
+                "an assertion on data cannot be kept in a saved model; check the inputs before "
+                "calling it, or assert on shapes",
                 node,
             )
         if not truth:
@@ -318,8 +327,8 @@ class Statements(Calls):
     def _unrolled_for(self, node: ast.For, listed: list, items: Any, rest: Rest) -> Signal:
         """A loop over items known while scripting, turn by turn.
 
-        A `break` on data leaves the turns after it inside an `if`. If the body returns on data, what
-        follows becomes part of each way instead (`finish`).
+        A `break` on data leaves the turns after it inside an `if`. If the body returns on data,
+        what follows becomes part of each way instead (`finish`).
         """
         loops, returns = self.loops, _returns(node.body)
 
@@ -347,7 +356,13 @@ class Statements(Calls):
         return from_item(0)
 
     def _after_break(
-        self, broke: Any, node: ast.For, listed: list, items: Any, i: int, onward: Callable[[int], Signal]
+        self,
+        broke: Any,
+        node: ast.For,
+        listed: list,
+        items: Any,
+        i: int,
+        onward: Callable[[int], Signal],
     ) -> Signal:
         """The turns from number `i` on, after a turn that may have broken the loop."""
         left = len(listed) - i
@@ -356,8 +371,8 @@ class Statements(Calls):
             return self.counted_loop(following, node, _end_of_function, broke)
         if left > NEST_LIMIT:
             raise self.error(
-                f"a `break` on data in a loop of {len(listed)} unrolled turns would nest too deeply; "
-                "loop over a range and index",
+                f"a `break` on data in a loop of {len(listed)} unrolled turns would nest too "
+                "deeply; loop over a range and index",
                 node,
             )
         return self.two_ways(self._truth_tensor(broke, node), lambda: None, lambda: onward(i), node)
@@ -382,7 +397,9 @@ class Statements(Calls):
             if not truth:
                 return self.block(node.orelse, rest)
             if turns >= UNROLL_LIMIT:
-                raise self.error(f"this loop was unrolled {turns} times without an end in sight", node)
+                raise self.error(
+                    f"this loop was unrolled {turns} times without an end in sight", node
+                )
             turns += 1
             signal = self._unrolled_turn(node, loops, None, _turn_ends)
             if signal == BREAK or isinstance(signal, LoopEnd) and signal.broke is True:
@@ -405,7 +422,11 @@ class Statements(Calls):
         raise NotImplementedError
 
     def two_ways(
-        self, truth: Tensor, first: Callable[[], Signal], second: Callable[[], Signal], node: ast.AST
+        self,
+        truth: Tensor,
+        first: Callable[[], Signal],
+        second: Callable[[], Signal],
+        node: ast.AST,
     ) -> Signal:
         raise NotImplementedError
 
@@ -428,6 +449,8 @@ def _only_raises(body: list[ast.stmt]) -> bool:
 
 def _refuse_jump(ev: Expressions, node: ast.AST) -> Rest:
     def refuse() -> Signal:
-        raise ev.error("leaving a `with` block early, depending on data, is not supported in script", node)
+        raise ev.error(
+            "leaving a `with` block early, depending on data, is not supported in script", node
+        )
 
     return refuse

@@ -41,7 +41,9 @@ def trace(
     if unknown:
         raise TypeError(f"trace() got an unexpected keyword argument '{next(iter(unknown))}'")
     if example_kwarg_inputs:
-        raise NotImplementedError("trace() with example_kwarg_inputs; give the arguments by position")
+        raise NotImplementedError(
+            "trace() with example_kwarg_inputs; give the arguments by position"
+        )
     if example_inputs is None:
         raise RuntimeError("trace() needs example_inputs")
     if isinstance(example_inputs, Tensor):

@@ -1,6 +1,6 @@
-"""The values that script computes with: tensors, numbers known only at run time, and Python objects.
+"""The values that script computes with: tensors, numbers known at run time, Python objects.
 
-Whatever is known while scripting stays an ordinary Python object. Sizes are dims (`tracec_ir.dims`),
+What is known while scripting stays an ordinary Python object. Sizes are dims (`tracec_ir.dims`),
 numbers that depend on data are `Number`s around a 0-d tensor.
 """
 
@@ -36,12 +36,14 @@ class Number:
         return PYTHON[self.tensor.dtype.kind]
 
     def operand(self, others: Any) -> Tensor:
-        """The number as an operand beside `others`: it follows their dtype as a Python number does."""
+        """The number as an operand beside `others`, whose dtype it follows as numbers do."""
         kind = self.python
         if kind in (bool, int):
             return self.tensor
         floats = [t.dtype for t in tensors_in(others) if t.dtype.kind in "fc"]
-        return cast(self.tensor, reduce(promote.common, floats) if floats else promote.default_float)
+        return cast(
+            self.tensor, reduce(promote.common, floats) if floats else promote.default_float
+        )
 
 
 @dataclass(frozen=True, slots=True)

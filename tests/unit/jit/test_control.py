@@ -201,7 +201,16 @@ def test_while_on_a_number():
 
 @pytest.mark.parametrize(
     "fn",
-    [newton, break_and_continue, data_bound, rows, sizes_bound, loop_writes, nested_loops, branch_in_loop],
+    [
+        newton,
+        break_and_continue,
+        data_bound,
+        rows,
+        sizes_bound,
+        loop_writes,
+        nested_loops,
+        branch_in_loop,
+    ],
 )
 def test_loops_on_data(fn):
     if fn in (rows, sizes_bound):
@@ -217,7 +226,7 @@ def unrolled(x):
         if i == 1:
             continue
         x = x + i
-    for i, name in enumerate(["a", "b"]):
+    for i, name in enumerate(["a", "b"]):  # noqa: B007
         if name == "b":
             break
         x = x * 2
@@ -229,7 +238,7 @@ def unrolled(x):
 
 
 def static_loop_with_dynamic_jumps(x):
-    for i in range(4):
+    for i in range(4):  # noqa: B007
         if x.sum() > 10:
             break
         if x[0] < 0:

@@ -1,4 +1,4 @@
-"""What script refuses, and how it says so: file and line, the source line, a caret, what to write."""
+"""What script refuses, and how it says so: file and line, source, a caret, what to write."""
 
 import pytest
 

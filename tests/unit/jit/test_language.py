@@ -44,7 +44,7 @@ def collections(x):
 
 
 def comprehensions(x):
-    return torch.cat([x * i for i in range(4) if i % 2 == 0] + [row for row in (x, x)])
+    return torch.cat([x * i for i in range(4) if i % 2 == 0] + [row + 1 for row in (x, x)])
 
 
 def sizes(x):
@@ -138,7 +138,12 @@ def functional(x):
 
 
 def matrix(x):
-    return x @ x.t(), torch.einsum("ij,ik->jk", x, x), torch.matmul(x, x.mT), x.pow(2).sum(1, keepdim=True)
+    return (
+        x @ x.t(),
+        torch.einsum("ij,ik->jk", x, x),
+        torch.matmul(x, x.mT),
+        x.pow(2).sum(1, keepdim=True),
+    )
 
 
 def tuples(x):
@@ -230,7 +235,9 @@ class Block(nn.Module):
         super().__init__()
         self.attention = Attention(width, 2)
         self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(2)])
-        self.mlp = nn.Sequential(nn.Linear(width, 16), nn.GELU(), nn.Linear(16, width), nn.Dropout(0.1))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 16), nn.GELU(), nn.Linear(16, width), nn.Dropout(0.1)
+        )
 
     def forward(self, x):
         x = x + self.attention(self.norms[0](x))
