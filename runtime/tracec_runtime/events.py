@@ -27,6 +27,7 @@ FIELDS: dict[str, str] = {
     "plan_evictions": "plans dropped because the cache was full",
     "interpreted": "plans run by the NumPy interpreter",
     "executed": "plans run as native code",
+    "plans_compiled": "functions turned into native programs",
     "compiles": "kernels compiled by LLVM or NVRTC",
     "kernels": "kernels launched",
     "calls": "calls of the native library (matrix products, convolutions)",
@@ -55,6 +56,7 @@ class Counters:
     plan_evictions: int
     interpreted: int
     executed: int
+    plans_compiled: int
     compiles: int
     kernels: int
     calls: int
