@@ -115,6 +115,8 @@ def kernel_address(kernel: Kernel) -> tuple[int, Any]:
             from tracec_codegen.jit import assembly_text
 
             dump("asm", kernel.name, assembly_text(text, target()))
+        if "cuda" in knobs.dump:
+            dump("cuda", kernel.name, _cuda_text(kernel))
         counters.compiles += 1
         log("compile", kernel=kernel.name, ops="+".join(kernel.origin))
         data = compile_text(text, target())
@@ -124,12 +126,23 @@ def kernel_address(kernel: Kernel) -> tuple[int, Any]:
     return found
 
 
+def _cuda_text(kernel: Kernel) -> str:
+    """The kernel as CUDA C, for dumps; or a comment that says what CUDA C does not have yet."""
+    from tracec_codegen.cuda.emit import emit
+
+    try:
+        return emit(kernel).text
+    except NotImplementedError as error:
+        return f"// {kernel.name}: not implemented: {error}\n"
+
+
 def compile_plan(func: Func, position: list[int], donate: dict[int, int]) -> NativePlan:
     """Native code for `func`. `donate` maps input numbers to caller outputs that may take over their
     memory; `position` says which result of `func` each caller output is."""
     wanted = {
         i: position[j] for i, j in donate.items() if position[j] >= 0 and i < len(func.params)
     }
+    counters.plans_compiled += 1
     program = program_of(func, wanted)
     dump("kernels", func.name, format_program(program))
     return load_program(program, position)
