@@ -21,7 +21,7 @@ class Lift:
     def __init__(self, node: Node):
         self.b = Builder()
         self.env: dict[int, Value] = {}
-        self.connected: set[int] = set()  # codes whose values have a gradient history
+        self.connected: set[int] = set()  # codes of values with a gradient history, and of its sources
         self.inputs: list[Value] = []
         self.scalars: list[Value] = []
         self.path = node.path()

@@ -151,10 +151,11 @@ def _undetached(v: Value) -> Value:
 
 
 def _plan_gradients(plan: Plan, node: Node, lifted: Lift, live, codes, outputs: list[Value]) -> None:
+    recorded = {c for n in lifted.path for c, _, rg in n.outs or ((n.code, n.spec, n.rg),) if rg}
     roots: list[int] = []
     for j, i in enumerate(live):
         code = codes[i]
-        if code not in lifted.connected:
+        if code not in recorded:
             continue
         try:
             reach(node, [code], ())
