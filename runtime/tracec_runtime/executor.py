@@ -277,7 +277,12 @@ class NativePlan:
         counters.host_steps += 1
         args = [self._array(b, bound, buffers, scalars, outputs, arena) for b in step.args]
         attrs = {k: _resolve(v, bound.env) for k, v in step.attrs.items()}
-        results = step.reference()(*args, **attrs)
+        if step.regions:
+            from .regions import control
+
+            results = control(step, args, attrs, bound.env)
+        else:
+            results = step.reference()(*args, **attrs)
         if not isinstance(results, tuple):
             results = (results,)
         for b, value in zip(step.outs, results, strict=True):

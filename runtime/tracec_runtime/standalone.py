@@ -193,14 +193,15 @@ class Variant:
                 raise ValueError(
                     f"the model was recorded for sizes with {a} {relation} {b}; these are {listed}"
                 )
-        return self._engine(sizes).run(values, sizes)
+        return self.engine(sizes).run(values, sizes)
 
     def rebind(self) -> None:
         """The list of weights holds other arrays now."""
         if self._native is not None:
             self._native.bind(self.weights)
 
-    def _engine(self, sizes: Mapping[str, int]) -> Engine:
+    def engine(self, sizes: Mapping[str, int]) -> Engine:
+        """What executes the run with these sizes, which is about to begin."""
         if self._native is None and self.tier.compile_now(sizes):
             try:
                 with default_float(self.default):
@@ -239,6 +240,10 @@ class Tier:
         now = _elements(self._func, lambda dim: dims.evaluate(dim, sizes))
         self._paid += rent * max(1.0, now / max(1, elements))
         return self._paid >= price
+
+    def refuse(self) -> None:
+        """Compiled code would not be faster."""
+        self._possible = False
 
     def refused(self, reason: str) -> None:
         """The model cannot be compiled: it stays with the interpreter, which is an event."""
