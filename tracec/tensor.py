@@ -261,11 +261,12 @@ class Tensor:
             return self
         if self._spec.dtype.kind not in "fc":
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        from .autograd.edges import has_history
         from .autograd.graph import Leaf
 
         st = self._st
         self._leaf = Leaf(self)
-        if self._spec is st.spec and st.source is None and not record.has_history(st):
+        if self._spec is st.spec and st.source is None and not has_history(st):
             st.source = self._leaf
         else:  # the memory already belongs to another node of the graph
             self._spec = private(self._spec)

@@ -12,6 +12,7 @@ import itertools
 import weakref
 
 from .. import record
+from . import edges
 from .graph import Output, serials
 
 _ids = itertools.count()
@@ -63,8 +64,8 @@ def add_hook(tensor, hook) -> RemovableHandle:
         _watch(tensor)
         keep_alive(tensor)
         return RemovableHandle(hooks, hook)
-    node = Cut(record.alias(tensor))
-    record.reseat(tensor, Output(node, 0))
+    node = Cut(edges.alias(tensor))
+    edges.reseat(tensor, Output(node, 0))
     tensor._hooks = node.hooks
     return RemovableHandle(node.hooks, hook)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .. import record
 from ..record import Node, Trace, _child, _results, code_of
 from ..spec import dense
-from . import anomaly
+from . import anomaly, edges
 from .graph import TWICE, Freed, Leaf, Output, Segment, modified_message
 
 
@@ -209,7 +209,7 @@ class _Run:
                 _check_version(seg.saved[n], seg.versions[n])
                 operands.append(seg.saved[n])
             operands += seeds
-        results = record.call_segment(call, tuple(operands), int(self.create_graph))
+        results = edges.call_segment(call, tuple(operands), int(self.create_graph))
         self.used.append(seg)  # hooks and user functions may lead back into it
         for target, g in zip(call.targets, results, strict=True):
             if target < 0:

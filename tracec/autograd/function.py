@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import record
 from ..record import Tensor
+from . import edges
 from .graph import TWICE, Output, modified_message, serials
 from .mode import no_grad
 
@@ -118,7 +119,7 @@ class Function:
         grad_on = record.current().grad
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         wanted = grad_on and any(ctx.needs_input_grad)
-        inputs = [record.alias(a) if wanted and need else None for a, need in zip(args, ctx.needs_input_grad)]
+        inputs = [edges.alias(a) if wanted and need else None for a, need in zip(args, ctx.needs_input_grad)]
         with no_grad():
             if cls.setup_context is not Function.setup_context:
                 out = cls.forward(*args, **kwargs)
@@ -140,7 +141,7 @@ class Function:
                     if shared and not any(o is d for d in ctx._dirty):
                         with no_grad():
                             o = outs[i] = o.detach().clone()
-                    record.reseat(o, Output(node, k))
+                    edges.reseat(o, Output(node, k))
                 k += 1
         return outs[0] if single else tuple(outs)
 

@@ -8,7 +8,7 @@ from tracec_ir.core import Func, Value
 from tracec_ir.optable import lookup
 from tracec_ir.types import TensorType
 
-_CHEAP = {"const", "iota", "broadcast", "detach"}  # recomputed rather than saved, if made of constants
+_CHEAP = {"const", "iota", "broadcast", "detach", "element_count"}  # recomputed rather than saved, if made of constants
 
 
 class Backward:
