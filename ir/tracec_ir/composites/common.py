@@ -62,6 +62,11 @@ def count(b: Builder, x: Value, over: Iterable[int], dtype: DType):
     return size(b, dims.product(x.shape[a] for a in over), dtype)
 
 
+def divisor(b: Builder, x: Value, over: Iterable[int], dtype: DType) -> Value:
+    """`count` as an operation of its own: a constant would tell functions of different sizes apart."""
+    return b.emit1("element_count", size=dims.product(x.shape[a] for a in over), dtype=dtype)
+
+
 def numel(x: Value) -> Dim:
     """The number of elements of x."""
     return dims.product(x.shape)
@@ -221,7 +226,7 @@ def reduced(b: Builder, x: Value, reduction: str) -> Value:
 def mean_over(b: Builder, x: Value, over: Sequence[int], keepdim: bool = False) -> Value:
     """The mean along axes of a float tensor, in the tensor's own dtype."""
     total = b.reduce(x, "sum", over, keepdim)
-    return b.div(total, count(b, x, over, x.dtype))
+    return b.div(total, divisor(b, x, over, x.dtype))
 
 
 def one_hot_mask(b: Builder, index: Value, rank: int, ax: int, n: Dim) -> Value:

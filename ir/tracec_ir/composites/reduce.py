@@ -10,11 +10,12 @@ from .common import (
     as_float,
     axes,
     axis,
-    count,
+    divisor,
     flat,
     iota_along,
     masked,
     numel,
+    size as size_operand,
     spelled,
     unsqueeze,
     wide,
@@ -48,7 +49,13 @@ def mean(b, x, *, dim=None, keepdim=False, dtype=None):
         )
     over = axes(x, dim)
     z = wide(b, b.cast(x, result))
-    return b.cast(b.div(b.reduce(z, "sum", over, keepdim), count(b, z, over, z.dtype)), result)
+    return b.cast(b.div(b.reduce(z, "sum", over, keepdim), divisor(b, z, over, z.dtype)), result)
+
+
+@composite(nondiff=True)
+def element_count(b, *, size, dtype):
+    """The number `size` as a 0-d tensor; computed where the size is symbolic."""
+    return b.const(size, dtype) if isinstance(size, int) else size_operand(b, size, dtype)
 
 
 @composite()
