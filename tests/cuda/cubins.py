@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Iterable
 
 import pytest
+
 from tracec_codegen.cuda.emit import Unit, module_text
 from tracec_codegen.cuda.nvrtc import compile_cubin
 

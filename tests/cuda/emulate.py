@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from tracec_codegen.cuda.emit import Unit, module_text
 from tracec_codegen.cuda.launch import Geometry
 
@@ -70,8 +71,10 @@ class Library:
                 words.append(scratch.ctypes.data if geometry.scratch else 0)
         packed = np.array(words, np.int64)
         run = getattr(self.library, "launch_" + name)
-        x, y = geometry.grid
-        failed = run(ctypes.c_void_p(packed.ctypes.data), x, y, geometry.threads, order) if x * y else 0
+        failed = 0
+        if not geometry.empty:
+            address = ctypes.c_void_p(packed.ctypes.data)
+            failed = run(address, *geometry.grid, geometry.threads, order)
         assert not failed, f"{name}: {FAILURES[failed]}"
         for p, (whole, data) in zip(unit.parameters, guarded, strict=False):
             copy = whole.copy()
@@ -91,10 +94,12 @@ def _guard(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _entry(unit: Unit) -> str:
     """A C function that launches the kernel on packed arguments."""
-    args = ", ".join(f"({p.type.replace('__restrict__', '')})a[{i}]" for i, p in enumerate(unit.parameters))
+    types = [p.type.replace("__restrict__", "") for p in unit.parameters]
+    args = ", ".join(f"({type})a[{i}]" for i, type in enumerate(types))
     return (
         f"static void call_{unit.name}(const long long* a) {{ {unit.name}({args}); }}\n"
-        f'extern "C" int launch_{unit.name}(long long* a, unsigned x, unsigned y, unsigned n, int order) '
-        f"{{ return emulation::launch(x, y, n, order != 0, dynamic_shared, sizeof(dynamic_shared), "
+        f'extern "C" int launch_{unit.name}'
+        "(long long* a, unsigned x, unsigned y, unsigned n, int order) "
+        "{ return emulation::launch(x, y, n, order != 0, dynamic_shared, sizeof(dynamic_shared), "
         f"call_{unit.name}, a); }}"
     )

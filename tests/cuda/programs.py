@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+
 from tracec_codegen.cuda.emit import Unit, emit
 from tracec_codegen.program import KernelStep, Program
 from tracec_codegen.schedule import schedule
@@ -101,6 +102,10 @@ def _statistics(axis):
     return normalise
 
 
+def _mixed(b, x, y):
+    return b.select(b.gt(b.cast(x, dtypes.f32), y), b.cast(y, dtypes.i32), x)
+
+
 def _cross_entropy(b, x, t):
     return b.cross_entropy(x, t)
 
@@ -134,7 +139,8 @@ _CASES = [
     Case("columns_added", lambda b, x, y: b.add(x, y), (f32(90, 300), f32(90, 1))),
     Case("movement", _movement, (f32(4, 4),)),
     Case("wide_movement", _movement, (f32(40, 70),)),
-    Case("scalar_argument", lambda b, x, lr: b.sub(x, b.mul(x, lr)), (f32(3000), ScalarType(dtypes.f64))),
+    Case("scalar_argument", lambda b, x, lr: b.sub(x, b.mul(x, lr)),
+         (f32(3000), ScalarType(dtypes.f64))),
     Case("half", lambda b, x: b.mul(b.exp(x), x), (of(dtypes.f16, 50, 40),), tolerance=2e-3),
     Case("bfloat", lambda b, x: b.mul(b.exp(x), x), (of(dtypes.bf16, 50, 40),), tolerance=2e-2),
     # reductions
@@ -163,7 +169,8 @@ _CASES = [
     Case("layer_norm", _layer_norm, (f32(200, 400), f32(400), f32(400))),
     Case("layer_norm_gradient", _layer_norm, (f32(300, 400), f32(400), f32(400)), wrt=(0, 1, 2),
          tolerance=1e-4),
-    *(Case(f"statistics_{a}", _statistics(a), (f32(13, 14, 50),), tolerance=1e-4) for a in range(3)),
+    *(Case(f"statistics_{a}", _statistics(a), (f32(13, 14, 50),), tolerance=1e-4)
+      for a in range(3)),
     Case("cross_entropy", _cross_entropy, (f32(60, 20), of(dtypes.i64, 60))),
     Case("cross_entropy_gradient", _cross_entropy, (f32(600, 100), of(dtypes.i64, 600)), wrt=(0,),
          high=100),
@@ -177,11 +184,10 @@ _CASES = [
       for k in ("set", "add", "mul", "max")),
     Case("gather", lambda b, x, i: b.gather(x, i, axes=(0,)), (f32(50, 40), of(dtypes.i64, 3, 2)),
          low=-50, high=50),
-    Case("gather_large", lambda b, x, i: b.gather(x, i, axes=(0,)), (f32(50, 400), of(dtypes.i64, 300)),
-         low=-50, high=50),
+    Case("gather_large", lambda b, x, i: b.gather(x, i, axes=(0,)),
+         (f32(50, 400), of(dtypes.i64, 300)), low=-50, high=50),
     Case("philox", lambda b, s, o: b.emit1("philox", s, o, shape=(5000,), dtype=dtypes.f32),
          (ScalarType(dtypes.i64), ScalarType(dtypes.i64))),
-    Case("mixed_types", lambda b, x, y: b.select(b.gt(b.cast(x, dtypes.f32), y), b.cast(y, dtypes.i32), x),
-         (of(dtypes.i32, 40, 50), f32(40, 50))),
+    Case("mixed_types", _mixed, (of(dtypes.i32, 40, 50), f32(40, 50))),
 ]  # fmt: skip
 CASES = {c.name: c for c in _CASES}

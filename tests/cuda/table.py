@@ -8,6 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+
+from tests.cuda.emulate import Library
+from tests.cuda.programs import TARGET
+from tests.ops.driver import build, valid
+from tests.unit.schedule.execute import run_program
 from tracec_codegen.cuda.emit import Unit, emit
 from tracec_codegen.kernel.core import Kernel
 from tracec_codegen.kernel.printer import structural_key
@@ -18,12 +23,7 @@ from tracec_ir.autodiff import grad_func
 from tracec_ir.core import Func
 from tracec_ir.optable import all_ops
 from tracec_ir.passes.pipeline import lower
-from tracec_ir.types import ScalarType, TensorType
-
-from tests.cuda.emulate import Library
-from tests.cuda.programs import TARGET
-from tests.ops.driver import build, valid
-from tests.unit.schedule.execute import run_program
+from tracec_ir.types import ScalarType, TensorType, Type
 
 TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 3e-5}
 OPS = tuple(n for n in all_ops() if n not in ("if", "while"))
@@ -57,17 +57,21 @@ def gradients(name: str) -> tuple[Sample, ...]:
     out = []
     for case in valid(all_ops()[name])[:_GRADIENTS]:
         func = build(case)
-        types = [p.type for p in func.params]
-        floats = [i for i, t in enumerate(types) if isinstance(t, TensorType) and t.dtype.kind == "f"]
+        floats = [i for i, p in enumerate(func.params) if _differentiable(p.type)]
         if not floats or any(r.dtype.kind != "f" for r in func.results):
             continue
         try:
             gradient = grad_func(func, floats)
         except NotImplementedError:
             continue
-        seeds = (np.asarray(rng.standard_normal(r.shape)).astype(r.dtype.numpy) for r in func.results)
+        seeds = [np.asarray(rng.standard_normal(r.shape)) for r in func.results]
+        seeds = [s.astype(r.dtype.numpy) for s, r in zip(seeds, func.results, strict=True)]
         out.append(_sample(gradient, (*case.inputs, *seeds)))
     return tuple(s for s in out if s is not None)
+
+
+def _differentiable(t: Type) -> bool:
+    return isinstance(t, TensorType) and t.dtype.kind == "f"
 
 
 def _sample(func: Func, inputs: tuple) -> Sample | None:

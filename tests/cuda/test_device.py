@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 import tracec
 from tracec_runtime import knobs
 

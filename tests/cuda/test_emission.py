@@ -1,4 +1,4 @@
-"""What the emitter decides: mappings, launches, barriers, scratch, errors; and the emulation's eyes."""
+"""What the emitter decides: mappings, launches, barriers, scratch, errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from tests.cuda.emulate import HAS_COMPILER, Library
+from tests.cuda.programs import CASES, kernels, scheduled
 from tracec_codegen.cuda.emit import emit
 from tracec_codegen.cuda.index import expression
 from tracec_codegen.cuda.launch import SHARED_LIMIT, Launch
@@ -29,17 +32,16 @@ from tracec_ir import dims, dtypes
 from tracec_ir.dims import symbol
 from tracec_ir.dtypes import b1, f32, i64
 
-from tests.cuda.emulate import HAS_COMPILER, Library
-from tests.cuda.programs import CASES, kernels, scheduled
-
-I, J, N = symbol("i"), symbol("j"), symbol("n")
+K, J, N, ROW = (symbol(name) for name in ("i", "j", "n", "o"))
 emulated = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ for the emulation")
 
 
 def nest(*kinds: str) -> Kernel:
     """y[.., i] = x[.., i] over nested loops of these kinds, the last of 100, the others of 30."""
     variables = [f"i{n}" for n in range(len(kinds))]
-    place = sum((symbol(v) * 100 * 30 ** n for n, v in enumerate(variables[-2::-1])), start=symbol(variables[-1]))
+    place = symbol(variables[-1])
+    for n, variable in enumerate(variables[-2::-1]):
+        place = place + symbol(variable) * 100 * 30**n
     body: list = [Load("%0", "x", place, f32), Store("y", place, "%0")]
     for n, (variable, kind) in enumerate(zip(variables[::-1], kinds[::-1], strict=True)):
         body = [Loop(variable, 30 if n else 100, kind, body)]
@@ -91,11 +93,11 @@ def test_indices() -> None:
         return expression(d, lambda name: name, lambda name: name != "v3")
 
     v3 = symbol("v3")
-    assert text(400 * I + J + 3) == "400 * i + j + 3"
-    assert text(5 - I) == "-i + 5"
-    assert text(dims.floordiv(I + 7, 8)) == "((i + 7) / 8)"
+    assert text(400 * K + J + 3) == "400 * i + j + 3"
+    assert text(5 - K) == "-i + 5"
+    assert text(dims.floordiv(K + 7, 8)) == "((i + 7) / 8)"
     assert text(dims.mod(v3, 4)) == "tc::remainder(v3, 4LL)"  # rounds down, as C does not
-    assert text(dims.minimum(64, N - 64 * I)) == "tc::min(64LL, -64 * i + n)"
+    assert text(dims.minimum(64, N - 64 * K)) == "tc::min(64LL, -64 * i + n)"
 
 
 def test_literals() -> None:
@@ -110,7 +112,7 @@ def test_literals() -> None:
 
 def through_scratch() -> Kernel:
     """y[i] = x[n - 1 - i] by way of a scratch array: what one thread stores another loads."""
-    write = Loop("i", N, "vector", [Load("%0", "x", I, f32), Store("s", I, "%0")])
+    write = Loop("i", N, "vector", [Load("%0", "x", K, f32), Store("s", K, "%0")])
     read = Loop("j", N, "vector", [Load("%1", "s", N - 1 - J, f32), Store("y", J, "%1")])
     outer = Loop("o", 1, "parallel", [write, read])
     bufs = [Buf("x", f32), Buf("y", f32, "out")]
@@ -161,8 +163,8 @@ def test_the_emulation_sees_stray_writes(tmp_path) -> None:
 @emulated
 def test_a_failing_check_is_recorded_once(tmp_path) -> None:
     body = [
-        Load("%0", "x", I, i64), Const("%1", 100, i64), Scalar("%2", "lt", ("%0", "%1"), b1),
-        Check("%2", 5, "%0"), Store("y", I, "%0"),
+        Load("%0", "x", K, i64), Const("%1", 100, i64), Scalar("%2", "lt", ("%0", "%1"), b1),
+        Check("%2", 5, "%0"), Store("y", K, "%0"),
     ]  # fmt: skip
     kernel = Kernel("checked", [Buf("x", i64), Buf("y", i64, "out")], [Size("n")],
                     [Loop("i", N, "vector", body)], uses_error=True)  # fmt: skip
@@ -182,11 +184,13 @@ def test_a_failing_check_is_recorded_once(tmp_path) -> None:
 def test_in_place_rows(tmp_path) -> None:
     """An output in the memory of its input: the row is read before it is written."""
     total = Carry("%s", 0.0, "sum", f32)
-    sums = Loop("i", N, "reduce", [Load("%0", "x", N * symbol("o") + I, f32), Update("%s", "%0")], [total])
-    store = [Load("%1", "x", N * symbol("o") + J, f32), Scalar("%2", "div", ("%1", "%s"), f32),
-             Store("y", N * symbol("o") + J, "%2")]  # fmt: skip
+    add = [Load("%0", "x", N * ROW + K, f32), Update("%s", "%0")]
+    sums = Loop("i", N, "reduce", add, [total])
+    store = [Load("%1", "x", N * ROW + J, f32), Scalar("%2", "div", ("%1", "%s"), f32),
+             Store("y", N * ROW + J, "%2")]  # fmt: skip
     outer = Loop("o", 9, "parallel", [sums, Loop("j", N, "vector", store)])
-    kernel = Kernel("normalise", [Buf("x", f32), Buf("y", f32, "out", alias="x")], [Size("n")], [outer])
+    bufs = [Buf("x", f32), Buf("y", f32, "out", alias="x")]
+    kernel = Kernel("normalise", bufs, [Size("n")], [outer])
     verify(kernel)
     unit = emit(kernel)
     assert "__restrict__" not in unit.text
@@ -199,7 +203,7 @@ def test_in_place_rows(tmp_path) -> None:
 
 def test_names_stay_apart() -> None:
     kernel = Kernel("float", [Buf("int", f32), Buf("int_2", f32, "out")], [Size("area")],
-                    [Loop("i", symbol("area"), "vector", [Load("%i", "int", I, f32),
-                                                          Store("int_2", I, "%i")])])  # fmt: skip
+                    [Loop("i", symbol("area"), "vector", [Load("%i", "int", K, f32),
+                                                          Store("int_2", K, "%i")])])  # fmt: skip
     names = [p.name for p in emit(kernel).parameters]
     assert len(set(names)) == 3 and not {"int", "area"} & set(names)

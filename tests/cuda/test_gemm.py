@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from tests.cuda.cubins import ARCHITECTURES, compiles, needs_cupy
+from tests.cuda.emulate import HAS_COMPILER, Library
+from tests.cuda.programs import TARGET, Case, f32
 from tracec_codegen.cuda.gemm import SIZES, gemm
 from tracec_codegen.program import CallStep, Ref
 from tracec_codegen.schedule import schedule
 from tracec_ir import dims, dtypes
 from tracec_ir.interp import run
-
-from tests.cuda.cubins import ARCHITECTURES, compiles, needs_cupy
-from tests.cuda.emulate import HAS_COMPILER, Library
-from tests.cuda.programs import TARGET, Case, f32
 
 FLOATS = (dtypes.f32, dtypes.f64, dtypes.f16, dtypes.bf16)
 EPSILON = {"f64": 1e-13, "f32": 2e-5, "f16": 4e-3, "bf16": 3e-2}
@@ -42,8 +42,8 @@ def test_shapes_and_layouts(library: Library, dtype, shape, layout) -> None:
               for x, how in zip((a, b), layout, strict=True)]  # fmt: skip
     rsa, csa = (1, m) if layout[0] == "t" else (k, 1)
     rsb, csb = (1, k) if layout[1] == "t" else (n, 1)
-    sizes = dict(za=m * k, zb=k * n, zc=m * n, m=m, n=n, k=k, rsa=rsa, csa=csa, rsb=rsb, csb=csb,
-                 ldc=n, batch=2)  # fmt: skip
+    words = (m * k, k * n, m * n, m, n, k, rsa, csa, rsb, csb, n, 2)
+    sizes = dict(zip(SIZES, words, strict=True))
     multiply(library, f"gemm_{dtype.code}", *stored, c, sizes)
     exact = a.astype(float) @ b.astype(float)
     bound = EPSILON[dtype.code] * max(1, np.sqrt(k))

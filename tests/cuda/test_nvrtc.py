@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable
 
 import pytest
-from tracec_codegen.cuda.emit import Unit
-from tracec_codegen.cuda.nvrtc import CompileError, compile_cubin
 
 from tests.cuda.cubins import ARCHITECTURES, compiles, needs_cupy
 from tests.cuda.programs import CASES, kernels, scheduled
 from tests.cuda.table import OPS, gradients, units, values
+from tracec_codegen.cuda.emit import Unit
+from tracec_codegen.cuda.nvrtc import CompileError, compile_cubin
 
 pytestmark = needs_cupy
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tracec_ir.interp import run
 
 from tests.cuda.emulate import HAS_COMPILER, Library
 from tests.cuda.programs import CASES, kernels, scheduled
 from tests.unit.schedule.execute import run_program
+from tracec_ir.interp import run
 
 pytestmark = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ for the emulation")
 

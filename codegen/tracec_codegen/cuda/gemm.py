@@ -32,12 +32,14 @@ _BODY = """\
       REAL sums[4][4] = {};
       for (long long start = 0; start < k; start += DEPTH) {
         for (int e = threadIdx.x; e < TILE * DEPTH; e += THREADS) {
-          const int depth = left_rows ? e % DEPTH : e / TILE, i = left_rows ? e / DEPTH : e % TILE;
+          const int depth = left_rows ? e % DEPTH : e / TILE;
+          const int i = left_rows ? e / DEPTH : e % TILE;
           const long long l = start + depth, at = top + i;
           left[depth][i] = l < k && at < m ? LOAD_A : 0;
         }
         for (int e = threadIdx.x; e < TILE * DEPTH; e += THREADS) {
-          const int depth = right_rows ? e / TILE : e % DEPTH, j = right_rows ? e % TILE : e / DEPTH;
+          const int depth = right_rows ? e / TILE : e % DEPTH;
+          const int j = right_rows ? e % TILE : e / DEPTH;
           const long long l = start + depth, at = first + j;
           right[depth][j] = l < k && at < n ? LOAD_B : 0;
         }

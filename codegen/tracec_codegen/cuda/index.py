@@ -15,7 +15,7 @@ def expression(dim: Dim, spell: Spelling, natural: Natural) -> str:
     says that it is never negative (a size or a loop variable)."""
     if isinstance(dim, int):
         return str(dim) if abs(dim) < 1 << 31 else f"{dim}LL"
-    parts = []
+    parts: list[str] = []
     for mono, coef in sorted(dim.terms.items(), key=lambda t: (not t[0], repr(t[0]))):
         factors = [_unknown(u, spell, natural) for u in mono]
         if abs(coef) != 1 or not factors:

@@ -18,7 +18,7 @@ class CompileError(RuntimeError):
 
 
 def compile_cubin(source: str, name: str, architecture: str) -> bytes:
-    """The cubin of a CUDA C module for an architecture such as "sm_80". `name` appears in errors."""
+    """The cubin of a CUDA C module for an architecture such as "sm_80"; errors name `name`."""
     from cupy.cuda import nvrtc
 
     program = nvrtc.createProgram(source, f"{name}.cu", [], [])

@@ -156,7 +156,8 @@ TC double digamma(double a) {
   if (a == 0) return ::copysign(__longlong_as_double(0x7ff0000000000000LL), -a);
   if (!negative) return total;
   const double fraction = a - ::rint(a);
-  return fraction == 0 ? __longlong_as_double(0x7ff8000000000000LL) : total - pi / ::tan(pi * fraction);
+  if (fraction == 0) return __longlong_as_double(0x7ff8000000000000LL);
+  return total - pi / ::tan(pi * fraction);
 }
 TC float digamma(float a) { return (float)digamma((double)a); }
 
@@ -190,7 +191,8 @@ template <class T> struct Best {
 // the first best wins, and NaN wins over numbers
 struct ArgMax { template <class T> __device__ bool better(T a, T b) const { return a > b; } };
 struct ArgMin { template <class T> __device__ bool better(T a, T b) const { return a < b; } };
-template <class Order, class T> TC Best<T> consider(Order order, Best<T> best, T value, long long index) {
+template <class Order, class T>
+TC Best<T> consider(Order order, Best<T> best, T value, long long index) {
   const bool wins = best.index < 0 || (best.value == best.value
                                        && (order.better(value, best.value) || value != value));
   if (wins) {

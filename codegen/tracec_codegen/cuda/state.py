@@ -1,4 +1,4 @@
-"""The state of emitting one kernel: lines of text, names, element types, which threads are active."""
+"""The state of emitting one kernel: lines of text, names, element types, who runs a statement."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from tracec_ir.dtypes import DType, b1
 
 _INTEGERS = {
@@ -14,6 +15,8 @@ _INTEGERS = {
 }  # fmt: skip
 _REGISTER = {"b1": "bool", "f16": "float", "bf16": "float", "f32": "float", "f64": "double"}
 _MEMORY = {"b1": "unsigned char", "f16": "__half", "bf16": "__nv_bfloat16"}
+_NAN = ("__longlong_as_double(0x7ff8000000000000LL)", "__int_as_float(0x7fc00000)")
+_INFINITY = ("__longlong_as_double(0x7ff0000000000000LL)", "__int_as_float(0x7f800000)")
 _HEADERS = {"f16": "cuda_fp16.h", "bf16": "cuda_bf16.h"}
 
 
@@ -61,11 +64,9 @@ def literal(value: float, dtype: DType) -> str:
         with np.errstate(over="ignore"):
             value = float(np.float32(value))
     if math.isnan(value):
-        return "__int_as_float(0x7fc00000)" if single else "__longlong_as_double(0x7ff8000000000000LL)"
+        return _NAN[single]
     if math.isinf(value):
-        sign = "-" if value < 0 else ""
-        infinity = "__int_as_float(0x7f800000)" if single else "__longlong_as_double(0x7ff0000000000000LL)"
-        return sign + infinity
+        return ("-" if value < 0 else "") + _INFINITY[single]
     text = str(np.float32(value)) if single else repr(value)
     return text + ("f" if single else "")
 
