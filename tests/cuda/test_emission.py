@@ -10,6 +10,7 @@ import pytest
 from tests.cuda.emulate import HAS_COMPILER, Library
 from tests.cuda.programs import CASES, kernels, scheduled
 from tracec_codegen.cuda.emit import emit
+from tracec_codegen.cuda.independent import independent
 from tracec_codegen.cuda.index import expression
 from tracec_codegen.cuda.launch import SHARED_LIMIT, Launch
 from tracec_codegen.cuda.types import literal
@@ -53,7 +54,7 @@ def nest(*kinds: str) -> Kernel:
     (["parallel", "vector"], "tiles", 128, (30, 1)),
     (["parallel", "serial"], "threads", 32, (1, 1)),
     (["parallel", "serial", "vector"], "rows", 128, (30, 1)),
-    (["serial", "vector"], "block", 128, (1, 1)),
+    (["serial", "vector"], "tiles", 128, (30, 1)),
 ])  # fmt: skip
 @emulated
 def test_mappings(kinds, mapping, threads, grid, tmp_path) -> None:
@@ -66,6 +67,24 @@ def test_mappings(kinds, mapping, threads, grid, tmp_path) -> None:
     y = np.zeros_like(x)
     Library([unit], tmp_path).launch("nest", geometry, [x, y])
     np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("extent, store, load, expected", [
+    (N, N * ROW + K, None, True),  # rows of n
+    (100, 100 * ROW + K + 3, None, False),  # the last three are the next row's
+    (100, 103 * ROW + K + 3, None, True),
+    (N, K, None, False),  # every turn writes the same
+    (N, N * ROW + K, N * ROW + K, True),  # in place
+    (N, N * ROW + K, N * ROW + K + N, False),  # reads the next row
+    (N, N * ROW - K, None, False),
+    (N, N * ROW + symbol("%0"), None, False),  # wherever a value says
+    (N, dims.floordiv(ROW, 2), None, False),
+])  # fmt: skip
+def test_serial_turns_that_are_independent(extent, store, load, expected) -> None:
+    body: list = [Load("%1", "x", load, f32)] if load is not None else []
+    body = [Loop("i", extent, "vector", [*body, Store("x", store, "%2")])]
+    loop = Loop("o", 30, "serial", body)
+    assert independent(loop, {"x": "x"}, {"n"}) is expected
 
 
 def test_the_programs_use_every_mapping() -> None:

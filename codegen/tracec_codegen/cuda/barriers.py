@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .launch import reads, writes
+from .walk import reads, writes
 
 
 @dataclass(slots=True)

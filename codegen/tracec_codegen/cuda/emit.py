@@ -31,11 +31,12 @@ from ..kernel.core import (
 )
 from . import math
 from .barriers import Pending
-from .launch import Launch, choose, padded, storage
+from .launch import Launch, choose, padded
 from .loops import LoopEmitter
 from .prelude import PRELUDE
 from .state import State
 from .types import from_memory, header, literal, memory_type, to_memory
+from .walk import storage
 
 
 @dataclass(frozen=True, slots=True)

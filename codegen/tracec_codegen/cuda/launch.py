@@ -3,27 +3,31 @@
 A *mapping* says what the grid and the threads of a block run over:
 
 - "elements": the body is one vector loop; it runs over all threads of the grid;
-- "tiles": a parallel loop around one vector loop; blocks (x) take the outer, blocks (y) times
+- "tiles": a parallel* loop around one vector loop; blocks (x) take the outer, blocks (y) times
   threads the inner one;
-- "threads": a parallel loop of serial work; every thread of the grid takes iterations of it;
-- "rows": a parallel loop of anything else; a block takes an iteration and its threads share the
+- "threads": a parallel* loop of serial work; every thread of the grid takes iterations of it;
+- "rows": a parallel* loop of anything else; a block takes an iteration and its threads share the
   vector loops and reductions inside;
-- "block": no parallel loop; one block, whose threads share every vector loop and reduction.
+- "block": no parallel* loop; one block, whose threads share every vector loop and reduction.
+
+*) or a serial one whose turns are `independent`: small programs have no parallel loop, because a
+CPU's threads would not pay, but blocks do.
 
 All loops are strided by the size of the grid, so any grid computes the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tracec_ir import dims
 from tracec_ir.dims import Dim
 
-from ..kernel.core import Check, Const, IndexValue, Kernel, Load, Loop, Scalar, Scratch, Store
+from ..kernel.core import Check, Const, IndexValue, Kernel, Load, Loop, Scalar, Scratch
+from .independent import independent
 from .index import upper_bound
+from .walk import distributed, loops, reads, shared_by_threads, storage, writes
 
 MAX_THREADS = 256
 SHARED_LIMIT = 48 * 1024  # what every device grants a block without being asked
@@ -78,7 +82,7 @@ def choose(kernel: Kernel) -> Launch:
     """The mapping of a kernel."""
     main = kernel.body[-1] if kernel.body else None
     scratch = sum((padded(s) for s in kernel.body if isinstance(s, Scratch)), start=0)
-    if isinstance(main, Loop) and main.kind == "parallel":
+    if isinstance(main, Loop) and spread_over_blocks(kernel):
         inner = list(loops(main.body))
         if not any(shared_by_threads(x) for x in inner) and scratch == 0:
             threads = _threads([main])
@@ -102,30 +106,6 @@ def padded(s: Scratch) -> Dim:
     return dims.floordiv(s.count * s.dtype.itemsize + (_ALIGN - 1), _ALIGN) * _ALIGN
 
 
-def shared_by_threads(loop: Loop) -> bool:
-    """Whether the threads of a block take turns of this loop (outside another such loop)."""
-    return loop.kind in ("vector", "reduce") and not any(
-        getattr(c, "combine", "") == "last" for c in loop.carries
-    )
-
-
-def loops(body: list) -> Iterator[Loop]:
-    """All loops inside."""
-    for s in body:
-        if isinstance(s, Loop):
-            yield s
-            yield from loops(s.body)
-
-
-def distributed(body: list) -> list[Loop]:
-    """The outermost loops that threads share."""
-    out: list[Loop] = []
-    for s in body:
-        if isinstance(s, Loop):
-            out += [s] if shared_by_threads(s) else distributed(s.body)
-    return out
-
-
 def _threads(found: list[Loop]) -> int:
     """Threads of a block: a power of two, no more than the longest loop has use for."""
     bounds = [upper_bound(loop.extent) for loop in found]
@@ -134,6 +114,21 @@ def _threads(found: list[Loop]) -> int:
     while threads < min(most, MAX_THREADS):
         threads *= 2
     return threads
+
+
+def spread_over_blocks(kernel: Kernel) -> bool:
+    """Whether blocks (or threads of the grid) take turns of the last, outermost loop."""
+    *before, main = kernel.body
+    if not isinstance(main, Loop) or main.kind == "parallel":
+        return isinstance(main, Loop)
+    place = storage(kernel)
+    sizes = {size.name for size in kernel.sizes}
+    return (
+        main.kind == "serial"
+        and all(isinstance(s, _PURE) for s in before)
+        and not reads(before, place) & writes([main], place)
+        and independent(main, {b.name: place[b.name] for b in kernel.bufs}, sizes)
+    )
 
 
 def _splits(kernel: Kernel, body: list) -> bool:
@@ -145,35 +140,4 @@ def _splits(kernel: Kernel, body: list) -> bool:
     if not all(isinstance(s, _PURE) for s in before):
         return False
     place = storage(kernel)
-    read = {place[s.buf] for s in before if isinstance(s, Load)}
-    return not read & writes([last], place)
-
-
-def storage(kernel: Kernel) -> dict[str, str]:
-    """Names that share memory mapped to one name: outputs that take over an input's memory."""
-    place = {b.name: b.name for b in kernel.bufs}
-    for b in kernel.bufs:
-        if b.alias:
-            place[b.name] = place[b.alias]
-    for s in kernel.body:
-        if isinstance(s, Scratch):
-            place[s.name] = s.name
-    return place
-
-
-def writes(body: list, place: dict[str, str]) -> set[str]:
-    """The memory that statements write."""
-    return {place[s.buf] for s in _statements(body) if isinstance(s, Store)}
-
-
-def reads(body: list, place: dict[str, str]) -> set[str]:
-    """The memory that statements read."""
-    return {place[s.buf] for s in _statements(body)
-            if isinstance(s, Load) or (isinstance(s, Store) and s.combine)}  # fmt: skip
-
-
-def _statements(body: list) -> Iterator[Any]:
-    for s in body:
-        yield s
-        if isinstance(s, Loop):
-            yield from _statements(s.body)
+    return not reads(before, place) & writes([last], place)

@@ -16,9 +16,12 @@ from ..kernel.core import ArgCarry, ArgUpdate, Carry, Loop, Scratch, Store, Upda
 from . import math
 from .barriers import Pending, repeats_safely
 from .index import long_long
-from .launch import Launch, distributed, loops, shared_by_threads
+from .launch import Launch
 from .state import State
 from .types import identity, literal, register_type
+from .walk import distributed, shared_by_threads, statements
+
+_OVER_BLOCKS = ("tiles", "threads", "rows")  # mappings whose last loop the grid shares
 
 
 @dataclass(slots=True)
@@ -44,8 +47,8 @@ class LoopEmitter:
         launch, s = self.launch, self.s
         if s.alone:
             self._serial(loop)
-        elif loop.kind == "parallel":
-            self._parallel(loop)
+        elif launch.mapping in _OVER_BLOCKS and loop is s.kernel.body[-1]:
+            self._over_blocks(loop)
         elif launch.mapping in ("elements", "tiles"):
             axis = "x" if launch.mapping == "elements" else "y"
             start, step = _grid(axis, launch.threads)
@@ -76,7 +79,7 @@ class LoopEmitter:
 
     # ---- over the grid -------------------------------------------------------------------------
 
-    def _parallel(self, loop: Loop) -> None:
+    def _over_blocks(self, loop: Loop) -> None:
         launch, s = self.launch, self.s
         if launch.mapping == "threads":
             with s.one_thread():
@@ -218,4 +221,4 @@ def _order(carry: ArgCarry) -> str:
 
 
 def _stores(body: list) -> bool:
-    return any(isinstance(x, Store) for x in body) or any(_stores(x.body) for x in loops(body))
+    return any(isinstance(x, Store) for x in statements(body))
