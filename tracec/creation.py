@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracec_ir import dtypes, promote
+from tracec_ir.dims import Poly
 from tracec_ir.dtypes import DType
 from tracec_runtime.memory import allocate, from_array
 
@@ -353,6 +354,8 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
         dtype = promote.default_float if floats else dtypes.i64
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if Poly in (start.__class__, end.__class__, step.__class__):
+        return _give(_counted(start, end, step, dtype), out, requires_grad)
     if (end - start) / step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     _device(device)
@@ -362,6 +365,18 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     else:
         array = start + np.arange(n, dtype="float64") * step
     return _host(array, dtype, out, requires_grad)
+
+
+def _counted(start, end, step, dtype: DType) -> Tensor:
+    """`arange` between symbolic sizes."""
+    counted = apply("iota", (), {"size": -(-(end - start) // step), "dtype": dtypes.i64})
+    if step != 1:
+        counted = counted * step
+    if start.__class__ is Poly:
+        counted = counted + apply("iota", (), {"size": start + 1, "dtype": dtypes.i64})[-1]
+    elif start != 0:
+        counted = counted + start
+    return counted if dtype is dtypes.i64 else apply("cast", (counted,), {"dtype": dtype})
 
 
 def range_(start, end, step=1, **options) -> Tensor:
@@ -392,6 +407,10 @@ def eye(n: int, m: int | None = None, *, out=None, dtype=None, layout=None, devi
     """Ones on the diagonal of an n x m matrix of zeros."""
     if n < 0:
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
+    if Poly in (n.__class__, m.__class__):
+        same = arange(n).unsqueeze(1) == arange(n if m is None else m)
+        made = apply("cast", (same,), {"dtype": dtype or promote.default_float})
+        return _give(made, out, requires_grad)
     return _host(np.eye(n, m), dtype or promote.default_float, out, requires_grad)
 
 

@@ -57,9 +57,7 @@ class Calls(Expressions):
         return self.call(fn, args, kwargs, node)
 
     def _super(self, node: ast.Call) -> Any:
-        owner = self.frame.find("__class__")
-        me = self.frame.locals.get("self")
-        return super(owner, me)
+        return super(self.frame.find("__class__"), self.frame.first)
 
     def _Lambda(self, node: ast.Lambda) -> Closure:
         return Closure(node, self.frame, self._defaults(node.args))
@@ -197,6 +195,7 @@ class Calls(Expressions):
             raise TypeError(f"{fn.__qualname__}(): {error}") from None
         bound.apply_defaults()
         frame.locals.update(bound.arguments)
+        frame.first = next(iter(bound.arguments.values()), None)
         self.active.append(code)
         try:
             return self._body(parsed, frame)

@@ -27,7 +27,7 @@ _MISSING = object()
 class Frame:
     """The variables of one function call under evaluation."""
 
-    __slots__ = ("locals", "outer", "globals", "source", "name", "return_type")
+    __slots__ = ("locals", "outer", "globals", "source", "name", "first")
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Frame:
     ):
         self.name, self.source, self.globals, self.outer = name, source, globals, outer
         self.locals: dict[str, Any] = {}
+        self.first: Any = None  # the first argument, which super() means
 
     def find(self, name: str) -> Any:
         """The value of a variable; `_MISSING` if there is none."""
@@ -287,6 +288,8 @@ def located(error: Exception, source: Source, node: ast.AST) -> Exception:
     if kind not in _located:
         _located[kind] = type(kind.__name__, (Located, kind), {"__module__": kind.__module__})
     text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
+    text = text.replace("'Poly' object", "a size that is known only at run time")
+    text = text.replace("'Poly'", "'size'")
     shown = source.excerpt(node).replace("\n", "\n    ")
     out = _located[kind](f"{text}\n  {source.location(node)}\n    {shown}")
     return out

@@ -8,7 +8,7 @@ symbols' hints (sizes for which the model can run) are found by solving the rela
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,8 +174,7 @@ def of_layer(module: Any, name: str) -> Wanted | None:
             return Wanted(dtypes.f32, (*symbols[:2], *symbols[2 : 2 + n]))
     if isinstance(module, nn.LayerNorm):
         return Wanted(weight_dtype(), (symbols[0], symbols[1], *module.normalized_shape))
-    recurrent = getattr(nn, "RNNBase", None)
-    if recurrent is not None and isinstance(module, recurrent):
+    if isinstance(module, (nn.RNN, nn.LSTM, nn.GRU)):
         return Wanted(dtypes.f32, (*symbols[:2], module.input_size))
     return None
 
@@ -192,20 +191,32 @@ def first_layer(module: Any, name: str) -> Wanted | None:
     return None
 
 
-def fix_sizes(wanted: Any, value: Any, first: int | None) -> Any:
-    """`wanted` with the sizes below 2 of the dimensions from `first` on fixed as in `value`; with
-    -1 all sizes, with None no sizes."""
-    if first is None:
-        return wanted
+def fix_sizes(wanted: Any, sizes: Mapping[str, int]) -> Any:
+    """`wanted` with the symbols named in `sizes` replaced by numbers."""
     if isinstance(wanted, Wanted):
-        sizes = zip(wanted.shape, value.shape, strict=True)
-        return Wanted(
-            wanted.dtype,
-            tuple(n if first < 0 or i >= first and n < 2 else s for i, (s, n) in enumerate(sizes)),
-        )
-    if isinstance(wanted, tuple) and isinstance(value, (tuple, list)):
-        return tuple(fix_sizes(w, v, first) for w, v in zip(wanted, value, strict=True))
+        return Wanted(wanted.dtype, tuple(sizes.get(str(s), s) for s in wanted.shape))
+    if isinstance(wanted, tuple):
+        return tuple(fix_sizes(w, sizes) for w in wanted)
+    if isinstance(wanted, dict):
+        return {k: fix_sizes(w, sizes) for k, w in wanted.items()}
     return wanted
+
+
+def attempts(sizes: Mapping[str, int]) -> Iterator[tuple[dict[str, int], bool]]:
+    """What to fix, from nothing to everything, so that code works which needs some sizes as
+    numbers; and whether the sizes at hand are to be the hints. Batches come last."""
+    inner = [s for s in sizes if not s.endswith("0")]
+    small = {s: n for s, n in sizes.items() if n < 2}
+    tried: list[dict[str, int]] = []
+    plans = [{}, {s: n for s, n in small.items() if s in inner}, small]
+    plans += [{**small, s: sizes[s]} for s in reversed(inner)]
+    plans += [{**small, **{s: sizes[s] for s in inner[i:]}} for i in reversed(range(len(inner)))]
+    for plan in plans[:3]:
+        yield plan, False
+    for plan in [*plans[2:], dict(sizes)]:
+        if plan not in tried:
+            tried.append(plan)
+            yield plan, True
 
 
 def sizes_of(wanted: Any, value: Any) -> dict[str, int]:

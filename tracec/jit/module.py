@@ -15,7 +15,7 @@ from .. import record
 from ..tensor import Tensor
 from .build import Built, build, fill_slots, parameters_of
 from .errors import ScriptError
-from .inputs import Wanted, fix_sizes, of_annotation, of_example, sizes_of
+from .inputs import Wanted, attempts, fix_sizes, of_annotation, of_example, sizes_of
 from .running import execute, fits
 from .values import Pending
 
@@ -66,15 +66,11 @@ class _Scripted:
     def _build(self, kinds: dict[str, Any], arguments: Mapping[str, Any] | None) -> Built:
         if arguments is None:
             return build(self._callee, kinds, self._name, self._owner, None, self.traced)
-        # as general as possible: first all sizes are symbols, then those of 0 and 1 are fixed, the
-        # batch's last, and at last the sizes at hand take part in finding the relations
+        sizes = sizes_of(kinds, arguments)
         failure: Exception | None = None
-        ways = [(None, False), (1, False), (0, False), (0, True)]
-        if self.traced:  # Python code may insist on integers for sizes
-            ways.append((-1, True))
-        for fixed, exact in ways:
-            given = {k: fix_sizes(v, arguments[k], fixed) for k, v in kinds.items()}
-            hints = sizes_of(kinds, arguments) if exact else None
+        for fixed, exact in attempts(sizes):
+            given = fix_sizes(kinds, fixed)
+            hints = sizes if exact else None
             try:
                 built = build(self._callee, given, self._name, self._owner, hints, self.traced)
             except ScriptError as error:

@@ -82,7 +82,12 @@ def _rolled(b: Builder, x: Value, shift: int, ax: int) -> Value:
     n = x.shape[ax]
     if n == 0:
         return x
-    at = -shift % n
+    if dims.is_static(n):
+        at = -shift % n
+    else:  # near enough to 0 it is a plain size
+        at = -shift if shift <= 0 else n - shift
+        if not (dims.decide("<=", 0, at) and dims.decide("<", at, n)):
+            at = dims.mod(-shift, n)
     if at == 0:
         return x
     return concat(b, [take(b, x, ax, at, n), take(b, x, ax, 0, at)], ax)
