@@ -72,4 +72,4 @@ def check_result(x, result) -> None:
 def update(x, result):
     """x with its elements replaced by `result`, the outcome of an in-place form; returns x."""
     check_result(x, result)
-    return record.assign(x, result)
+    return record.assign(x, result, computed=True)

@@ -127,6 +127,10 @@ _holders: dict[int, _PerThread] = {}
 
 
 def _root() -> Node:
+    from tracec_runtime import knobs
+
+    if knobs.sync:  # nothing is ever seen twice: every call takes the slow path, which executes it
+        return Node(None, "root")
     root = _roots.get(_context)
     if root is None:
         root = _roots[_context] = Node(None, "root")
@@ -483,10 +487,11 @@ def dense_type(x):
 
 
 # -- writes ---------------------------------------------------------------------------------------
-def assign(x, value):
+def assign(x, value, computed: bool = False):
     """Writes `value` (a tensor that broadcasts to x, or a number) into x in place; returns x.
 
-    Every alias of x's storage sees the new value. Raises RuntimeError as PyTorch does for leaves
+    Every alias of x's storage sees the new value. `computed` says that value was computed from x;
+    otherwise what made x before gets a zero gradient, as in PyTorch, and not none. Raises RuntimeError as PyTorch does for leaves
     that require grad, results that cannot be cast, and shapes that do not fit.
     """
     from .inplace import check, conform
@@ -498,8 +503,9 @@ def assign(x, value):
     st = x._st
     if st.trace is not tr:
         _import(tr, st)
+    replaced = tr.grad and x._rg and x._leaf is None and not computed
     whole = x._spec.canonical is st.spec
-    if whole:
+    if whole and not replaced:
         key = ("data", st.code, v) if x._untracked else ("=", st.code, v)
         node = tr.node.children.get(key)
         if node is None:
