@@ -97,6 +97,12 @@ default_generator = Generator()
 
 def draw(blocks: int, generator: Generator | None = None) -> tuple[int, int]:
     """(seed, offset) for an op that consumes so many blocks of four words."""
+    from . import record
+
+    tr = record.current()
+    if tr.symbolic:  # a script must not repeat the numbers of its translation: see jit.module
+        tr.random = True
+        return 0, 0
     g = generator or default_generator
     offset = g._offset
     g._offset = offset + blocks

@@ -32,7 +32,8 @@ class Built:
 
     `weights` are the tensors behind the parameters after the inputs; `structure` is what the
     original returns, with `Slot`s where the function's results go; `updates` are weights that the
-    function writes, as (weight number, result number).
+    function writes, as (weight, result number); `random` says that the original draws random
+    numbers, which the function cannot do.
     """
 
     func: Func
@@ -41,6 +42,7 @@ class Built:
     weights: dict[str, Tensor]
     structure: Any
     updates: list[tuple[str, int]] = field(default_factory=list)
+    random: bool = False
     executable: Any = None
 
 
@@ -191,7 +193,7 @@ def _attempt(ev: _Attempt, fn: Callable, args: Mapping[str, Any], name: str, own
     keep = [(st, v, n) for (st, v), n in zip(weights, names, strict=True) if v in used]
     func.params = tuple([inputs[n] for n in ordered] + [v for _, v, _ in keep])
     tensors = {n: _whole(st) for st, _, n in keep}
-    return Built(func, ordered, ev.types, tensors, structure, updates)
+    return Built(func, ordered, ev.types, tensors, structure, updates, tr.random)
 
 
 def _names(values: Mapping[str, Any]) -> list[str]:

@@ -126,6 +126,8 @@ class _Scripted:
         if self._needs_gradients(arguments):
             return self._eager(args, kwargs)  # the same program, recorded with its gradients
         built = self._for(kinds, arguments)
+        if built.random:
+            return self._eager(args, kwargs)  # the generator's state is not part of a script
         results = execute(built, arguments)
         for name, index in built.updates:
             with _no_grad():
@@ -169,6 +171,11 @@ class _Scripted:
             built = self._of_examples(example_inputs)
         else:
             built = self._default()
+        if built.random:
+            raise ScriptError(
+                "the model draws random numbers (dropout in training?), which a saved model cannot; "
+                "call .eval() before saving it"
+            )
         if built.updates:
             raise ScriptError(
                 f"the model changes its own state ('{built.updates[0][0]}') when it is called, "

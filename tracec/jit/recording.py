@@ -42,15 +42,15 @@ class Recording(Trace):
     """The open trace while a script is evaluated.
 
     `place` is the (source, node) being evaluated: nodes get its location, errors point at it.
-    `traced` says that Python itself runs the function.
+    `traced` says that Python itself runs the function; `random` that it draws random numbers.
     """
 
-    __slots__ = ("_node", "place", "traced")
+    __slots__ = ("_node", "place", "traced", "random")
     symbolic = True
 
     def __init__(self, thread: int, traced: bool):
         self.place: tuple[Source, ast.AST] | None = None
-        self.traced = traced
+        self.traced, self.random = traced, False
         root = Node(None, "root")
         root.depth = root.nbytes = _Unbounded()  # type: ignore[assignment]
         super().__init__(root, False, thread)

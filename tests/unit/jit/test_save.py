@@ -190,3 +190,17 @@ def test_trace_of_code_that_insists_on_integers():
 def test_script_is_available_at_the_top():
     assert torch.script is torch.jit.script
     assert not torch.jit.is_scripting()
+
+
+def test_random_numbers_stay_random_and_are_not_saved(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5))
+    scripted = torch.jit.script(model)
+    x = torch.ones(4, 3)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        first, second = scripted(x), scripted(x)
+        torch.manual_seed(0)
+        assert torch.equal(first, model(x)) and not torch.equal(first, second)
+    with pytest.raises(torch.jit.ScriptError, match="random numbers"):
+        scripted.save(tmp_path / "m.tcm")
+    scripted.eval().save(tmp_path / "m.tcm")
