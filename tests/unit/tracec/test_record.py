@@ -1,4 +1,4 @@
-"""The recorder: steady states cost nothing new, memory stays flat, values are computed when needed."""
+"""The recorder: steady states cost nothing new, memory stays flat, values come when needed."""
 
 import copy
 import os
@@ -251,7 +251,8 @@ def test_sync_mode_executes_every_call() -> None:
         text=True,
         timeout=60,
     )
-    assert out.stdout.splitlines() == ["6", "index 7 is out of bounds", "[1.0, 2.0, 3.0]"], out.stderr
+    expected = ["6", "index 7 is out of bounds", "[1.0, 2.0, 3.0]"]
+    assert out.stdout.splitlines() == expected, out.stderr
 
 
 # -- threads, forks, signals ----------------------------------------------------------------------

@@ -1,0 +1,57 @@
+"""The same small programs on PyTorch and here: equal gradients, equal errors, whether or not a
+value is looked at between forward and backward."""
+
+import numbers
+from typing import Any
+
+import pytest
+import torch
+
+import tracec
+from tests.parity import autograd_writes  # noqa: F401  (registers its programs)
+from tests.parity.autograd_programs import PROGRAMS
+from tracec_runtime import knobs
+
+
+def nothing(t: Any) -> Any:
+    return t
+
+
+def item(t: Any) -> Any:
+    t.detach().sum().item()
+    return t
+
+
+def assert_close(ours: Any, theirs: Any) -> None:
+    if isinstance(theirs, (list, tuple)):
+        assert type(ours) is type(theirs) and len(ours) == len(theirs), (ours, theirs)
+        for a, b in zip(ours, theirs):
+            assert_close(a, b)
+    elif isinstance(theirs, numbers.Number) and not isinstance(theirs, bool):
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
+    else:
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("look", [nothing, item])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(name: str, look: Any) -> None:
+    program, error = PROGRAMS[name]
+    results = []
+    for m in (torch, tracec):
+        if error:
+            with pytest.raises(RuntimeError) as failed:
+                program(m, look)
+            assert error in str(failed.value), m.__name__
+        else:
+            results.append(program(m, look))
+    if results:
+        assert_close(results[1], results[0])
+
+
+@pytest.mark.parametrize("name", [n for n, (_, error) in PROGRAMS.items() if not error][::5])
+def test_compiled(name: str) -> None:
+    program, _ = PROGRAMS[name]
+    with knobs.override(tier=1):
+        ours = program(tracec, item)
+    assert_close(ours, program(torch, item))
