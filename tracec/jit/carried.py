@@ -34,6 +34,7 @@ class Carried:
         self.slots: list[Slot] = []
         self.storages: list[Storage] = []
         self.breaks = False
+        self.lost: dict[str, Undefined] = {}  # variables without a usable value after a turn
         self.start = start
 
     def types(self) -> list[TensorType]:
@@ -42,6 +43,7 @@ class Carried:
 
     def put(self, env: dict[str, Any], tensors: list[Tensor]) -> None:
         """Sets the carried variables to these tensors."""
+        env.update(self.lost)
         for slot, t in zip(self.slots, tensors):
             leaves = leaves_of(env[slot.name])
             leaves[slot.index] = Number(t) if slot.number else t
@@ -64,9 +66,15 @@ class Carried:
                 self.storages.append(st)
                 changed = True
         for name, old in start.items():
-            if name not in end:
+            if name not in end or name in self.lost:
                 continue
             befores, afters = leaves_of(old), leaves_of(end[name])
+            lost = next((a for a in afters if isinstance(a, Undefined)), None)
+            if lost is not None and not any(isinstance(v, Undefined) for v in befores):
+                self.lost[name] = lost
+                known = {key: slot for key, slot in known.items() if key[0] != name}
+                changed = True
+                continue
             if (
                 len(befores) != len(afters)
                 or type(old) is not type(end[name])

@@ -12,6 +12,7 @@ from typing import Any
 from tracec_ir import dims, dtypes
 from tracec_ir.dims import Poly
 
+from ..creation import full
 from ..record import apply
 from ..tensor import Tensor
 from .values import Number, cast, is_dynamic, tensor_of
@@ -177,6 +178,20 @@ FUNCTIONS: dict[Any, Callable] = {
     reversed: _unrolled(reversed), list: _sequence(list), tuple: _sequence(tuple), print: _print,
     type: _type,
 }  # fmt: skip
+
+
+def _full(ev: Any, args: list, kwargs: dict, node: ast.AST) -> Any:
+    """torch.full with a value that is known at run time."""
+    given = dict(zip(("size", "fill_value"), args), **kwargs)
+    value = given.get("fill_value")
+    if not isinstance(value, (Number, Poly)):
+        return full(*args, **kwargs)
+    number = value if isinstance(value, Number) else Number(tensor_of(value))
+    dtype = given.get("dtype") or number.operand(()).dtype
+    return full(**{**given, "fill_value": 0, "dtype": dtype}) + cast(number.tensor, dtype)
+
+
+FUNCTIONS[full] = _full
 
 
 # -- the math module -------------------------------------------------------------------------------

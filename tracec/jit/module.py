@@ -173,8 +173,8 @@ class _Scripted:
             built = self._default()
         if built.random:
             raise ScriptError(
-                "the model draws random numbers (dropout in training?), which a saved model cannot; "
-                "call .eval() before saving it"
+                "the model draws random numbers (dropout in training?), which a saved model "
+                "cannot; call .eval() before saving it"
             )
         if built.updates:
             raise ScriptError(

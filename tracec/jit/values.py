@@ -28,7 +28,8 @@ class Number:
     __slots__ = ("tensor",)
 
     def __init__(self, tensor: Tensor):
-        self.tensor = tensor
+        # as wide as Python's numbers are
+        self.tensor = cast(tensor, WEAK_DTYPES[PYTHON[tensor.dtype.kind]])
 
     @property
     def python(self) -> type:

@@ -322,3 +322,33 @@ def continues(x):
 def test_jumps_on_data_in_long_loops(fn):
     check(fn, torch.tensor([4.0, 1.0, 2.0]))
     check(fn, torch.tensor([0.5, 0.25]))
+
+
+def best_row(x):
+    best, at = float("-inf"), -1
+    for n in range(x.shape[0]):
+        value = x[n].sum().item()
+        if value > best:
+            best, at = value, n
+    return best, at
+
+
+def backwards(x):
+    out = torch.zeros(x.shape[0], x.shape[1])
+    for t in range(x.shape[0] - 1, -1, -1):
+        out[t] = x[t] if t == 0 else x[t] + x[t - 1]
+    return out
+
+
+def until_all(x):
+    done = torch.zeros(x.shape[0], dtype=torch.bool)
+    while not done.all():
+        done = done | (x.sum(1) > -100)
+    return done
+
+
+@pytest.mark.parametrize("fn", [best_row, backwards, until_all])
+def test_loops_over_sizes(fn):
+    torch.manual_seed(0)
+    for n in (4, 2, 7):
+        check(fn, torch.randn(n, 3))
