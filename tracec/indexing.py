@@ -49,7 +49,10 @@ def setitem(self: Tensor, index, value) -> None:
         _put(x, indices, value)
         return
     if isinstance(value, Tensor):
-        value = _fit(value, tuple(x.shape))
+        have = tuple(value.shape)
+        while len(have) > x.dim() and have[0] == 1:
+            have = have[1:]
+        value = value if have == tuple(value.shape) else value.reshape(have)
     record.assign(x, value)
 
 
