@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tracec_codegen.cuda.emit import Unit, module_text
 from tracec_codegen.cuda.launch import Geometry
@@ -19,7 +20,19 @@ CANARY = 0xA5
 PAD = 128
 FAILURES = {1: "a barrier was not reached by all threads of the block", 2: "deadlock"}
 FLAGS = ("-std=c++17", "-O0", "-ffp-contract=off", "-fno-strict-aliasing", "-shared", "-fPIC", "-w")
-HAS_COMPILER = shutil.which("g++") is not None
+
+
+def _has_compiler() -> bool:
+    """Whether there is a g++ that knows half precision (12 or newer)."""
+    if shutil.which("g++") is None:
+        return False
+    check = ["g++", "-x", "c++", "-fsyntax-only", "-"]
+    return subprocess.run(check, input=b"_Float16 half;", capture_output=True).returncode == 0
+
+
+needs_compiler = pytest.mark.skipif(
+    not _has_compiler(), reason="needs g++ 12 or newer for the emulation"
+)
 
 
 class Library:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.cuda.emulate import HAS_COMPILER, Library
+from tests.cuda.emulate import Library, needs_compiler
 from tests.cuda.programs import CASES, kernels, scheduled
 from tracec_codegen.cuda.emit import emit
 from tracec_codegen.cuda.independent import independent
@@ -34,7 +34,6 @@ from tracec_ir.dims import symbol
 from tracec_ir.dtypes import b1, f32, i64
 
 K, J, N, ROW = (symbol(name) for name in ("i", "j", "n", "o"))
-emulated = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ for the emulation")
 
 
 def nest(*kinds: str) -> Kernel:
@@ -56,7 +55,7 @@ def nest(*kinds: str) -> Kernel:
     (["parallel", "serial", "vector"], "rows", 128, (30, 1)),
     (["serial", "vector"], "tiles", 128, (30, 1)),
 ])  # fmt: skip
-@emulated
+@needs_compiler
 def test_mappings(kinds, mapping, threads, grid, tmp_path) -> None:
     kernel = nest(*kinds)
     verify(kernel)
@@ -145,7 +144,7 @@ def scratch_run(unit, folder, count: int = 300) -> np.ndarray:
     return y
 
 
-@emulated
+@needs_compiler
 def test_barrier_between_store_and_load(tmp_path) -> None:
     kernel = through_scratch()
     verify(kernel)
@@ -153,7 +152,7 @@ def test_barrier_between_store_and_load(tmp_path) -> None:
     np.testing.assert_array_equal(scratch_run(unit, tmp_path), np.arange(300)[::-1])
 
 
-@emulated
+@needs_compiler
 def test_the_emulation_sees_a_missing_barrier(tmp_path) -> None:
     unit = emit(through_scratch())
     assert "__syncthreads();" in unit.text
@@ -162,7 +161,7 @@ def test_the_emulation_sees_a_missing_barrier(tmp_path) -> None:
         scratch_run(broken, tmp_path)
 
 
-@emulated
+@needs_compiler
 def test_the_emulation_sees_a_divergent_barrier(tmp_path) -> None:
     unit = emit(through_scratch())
     barrier = "if (threadIdx.x < 7) __syncthreads();"
@@ -171,7 +170,7 @@ def test_the_emulation_sees_a_divergent_barrier(tmp_path) -> None:
         scratch_run(broken, tmp_path)
 
 
-@emulated
+@needs_compiler
 def test_the_emulation_sees_stray_writes(tmp_path) -> None:
     unit = emit(through_scratch())
     broken = replace(unit, text=unit.text.replace("y[j] =", "y[j + 1] ="))
@@ -179,7 +178,7 @@ def test_the_emulation_sees_stray_writes(tmp_path) -> None:
         scratch_run(broken, tmp_path)
 
 
-@emulated
+@needs_compiler
 def test_a_failing_check_is_recorded_once(tmp_path) -> None:
     body = [
         Load("%0", "x", K, i64), Const("%1", 100, i64), Scalar("%2", "lt", ("%0", "%1"), b1),
@@ -199,7 +198,7 @@ def test_a_failing_check_is_recorded_once(tmp_path) -> None:
     np.testing.assert_array_equal(y, x)
 
 
-@emulated
+@needs_compiler
 def test_in_place_rows(tmp_path) -> None:
     """An output in the memory of its input: the row is read before it is written."""
     total = Carry("%s", 0.0, "sum", f32)

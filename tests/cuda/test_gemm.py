@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.cuda.cubins import ARCHITECTURES, compiles, needs_cupy
-from tests.cuda.emulate import HAS_COMPILER, Library
+from tests.cuda.emulate import Library, needs_compiler
 from tests.cuda.programs import TARGET, Case, f32
 from tracec_codegen.cuda.gemm import SIZES, gemm
 from tracec_codegen.program import CallStep, Ref
@@ -16,7 +16,6 @@ from tracec_ir.interp import run
 
 FLOATS = (dtypes.f32, dtypes.f64, dtypes.f16, dtypes.bf16)
 EPSILON = {"f64": 1e-13, "f32": 2e-5, "f16": 4e-3, "bf16": 3e-2}
-emulated = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ for the emulation")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def multiply(library: Library, name: str, a, b, c, sizes: dict[str, int]) -> Non
     library.launch(name, geometry, [a, b, c], [sizes[s] for s in SIZES])
 
 
-@emulated
+@needs_compiler
 @pytest.mark.parametrize("dtype", FLOATS, ids=lambda d: d.code)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (64, 64, 16), (70, 33, 50), (5, 129, 17), (3, 4, 0)])
 @pytest.mark.parametrize("layout", ["nn", "nt", "tn", "tt"])
@@ -50,7 +49,7 @@ def test_shapes_and_layouts(library: Library, dtype, shape, layout) -> None:
     np.testing.assert_allclose(c.astype(float), exact, rtol=bound, atol=bound)
 
 
-@emulated
+@needs_compiler
 def test_takes_the_words_of_a_scheduled_call(library: Library) -> None:
     case = Case("dots", lambda b, x, w: b.dot(x, b.permute(w, (1, 0))), (f32(70, 40), f32(90, 40)))
     func = case.func

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cuda.emulate import HAS_COMPILER, Library
+from tests.cuda.emulate import Library, needs_compiler
 from tests.cuda.table import OPS, agrees, gradients, units, values
 
-pytestmark = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ for the emulation")
+pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.cuda.emulate import HAS_COMPILER, Library
+from tests.cuda.emulate import Library, needs_compiler
 from tests.cuda.programs import CASES, kernels, scheduled
 from tests.unit.schedule.execute import run_program
 from tracec_ir.interp import run
 
-pytestmark = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ for the emulation")
+pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module")
