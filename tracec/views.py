@@ -81,7 +81,7 @@ def view_strides(shape, strides, new) -> tuple[int, ...] | None:
     i = len(new) - 1
     for size, stride in reversed(runs):
         have = 1
-        while have < size:
+        while have != size:  # `have` divides `size`
             while i >= 0 and new[i] == 1:
                 out[i] = stride * have
                 i -= 1

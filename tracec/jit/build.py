@@ -15,7 +15,7 @@ from tracec_ir.types import ScalarType
 from ..storage import Storage
 from ..tensor import Tensor
 from .control import Evaluator
-from .errors import ScriptError
+from .errors import ORDINARY, ScriptError
 from .evaluate import located
 from .inputs import Sizes, Wanted, first_layer, of_layer
 from .lowering import ScriptLift
@@ -122,14 +122,7 @@ def build(
                 built = _attempt(_Attempt(tr, sizes, fill), fn, args, name, owner)
             except Raised as raised:
                 error: Exception = raised.error
-            except (
-                RuntimeError,
-                TypeError,
-                ValueError,
-                IndexError,
-                AttributeError,
-                KeyError,
-            ) as caught:
+            except ORDINARY as caught:
                 error = caught
             else:
                 error = None  # type: ignore[assignment]

@@ -36,7 +36,13 @@ class Closure:
 
     def __init__(self, node: ast.FunctionDef | ast.Lambda, frame: Frame, defaults: dict[str, Any]):
         self.node, self.frame, self.defaults = node, frame, defaults
+        self.run: Callable[[Closure, list, dict], Any] | None = None
         self.name = getattr(node, "name", "<lambda>")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls from functions of the framework that got it as an argument."""
+        assert self.run is not None
+        return self.run(self, list(args), kwargs)
 
 
 class Calls(Expressions):
@@ -60,7 +66,13 @@ class Calls(Expressions):
         return super(self.frame.find("__class__"), self.frame.first)
 
     def _Lambda(self, node: ast.Lambda) -> Closure:
-        return Closure(node, self.frame, self._defaults(node.args))
+        return self.closure(node)
+
+    def closure(self, node: ast.FunctionDef | ast.Lambda) -> Closure:
+        """The function that a `def` or `lambda` here makes."""
+        made = Closure(node, self.frame, self._defaults(node.args))
+        made.run = lambda fn, args, kwargs: self._call_closure(fn, args, kwargs, node)
+        return made
 
     def _defaults(self, args: ast.arguments) -> dict[str, Any]:
         positional = [*args.posonlyargs, *args.args]
@@ -136,6 +148,8 @@ class Calls(Expressions):
         if isinstance(x, (tuple, list)):
             items = [self.settle_all(item, fn) for item in x]
             return items if isinstance(x, list) else tuple(items)
+        if isinstance(x, dict):
+            return {k: self.settle_all(v, fn) for k, v in x.items()}
         return x
 
     def _operand(self, x: Any, everything: Any) -> Any:
@@ -151,7 +165,7 @@ class Calls(Expressions):
     # -- modules -----------------------------------------------------------------------------------
     def call_module(self, module: Any, args: list, kwargs: dict[str, Any], node: ast.AST) -> Any:
         """Calls a module: natively if it is the framework's own through and through."""
-        if all(_is_native(type(m)) for m in module.modules()):
+        if is_own(module):
             return self.native(module, args, kwargs, node)
         if module._hooked:
             raise self.error(
@@ -244,6 +258,11 @@ class Calls(Expressions):
         if handler is not None:
             return handler(self, self.settle_all(args, None), kwargs, node)
         return NotImplemented
+
+
+def is_own(module: Any) -> bool:
+    """Whether a module and all in it are the framework's own."""
+    return all(_is_native(type(m)) for m in module.modules())
 
 
 def _is_native(fn: Any) -> bool:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..nn import Module
 from ..record import apply
 from ..storage import Storage
 from ..tensor import Tensor
+from .calls import is_own
 from .carried import Carried
 from .errors import ScriptError
 from .functions import DynamicRange
@@ -41,10 +43,12 @@ class Evaluator(Statements):
 
     def evaluate(self, fn: Callable, values: Mapping[str, Any]) -> Any:
         """The result of a function or bound method on these values."""
-        method = getattr(fn, "__func__", None)
+        owner, method = getattr(fn, "__self__", None), getattr(fn, "__func__", None)
+        if isinstance(owner, Module) and is_own(owner):  # the framework's: nothing to translate
+            return fn(**self.settle_all(dict(values), owner))
         if method is None:
             return self._inline(fn, [], dict(values), None)
-        return self._inline(method, [fn.__self__], dict(values), None)
+        return self._inline(method, [owner], dict(values), None)
 
     # -- branches ----------------------------------------------------------------------------------
     def branch(self, truth: Tensor, node: ast.If, rest: Rest) -> Signal:

@@ -36,6 +36,13 @@ class Source:
         return f"{line.rstrip()}\n{caret}"
 
 
+# what the user's code and the framework raise for arguments that do not fit
+ORDINARY = (
+    RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError,
+    ZeroDivisionError,
+)  # fmt: skip
+
+
 class ScriptError(RuntimeError):
     """Something that script does not support, or a value of a kind it cannot be.
 

@@ -16,7 +16,7 @@ from tracec_ir import dims
 from tracec_ir.dims import Poly
 
 from ..tensor import Tensor
-from .errors import ScriptError, Source
+from .errors import ORDINARY, ScriptError, Source
 from .operators import Operators
 from .recording import Recording
 from .values import Number, Pending, Undefined
@@ -83,8 +83,7 @@ class Expressions(Operators):
             if error.located:
                 raise
             raise ScriptError(error.message, self.frame.source, node) from error
-        except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError,
-                NotImplementedError, ZeroDivisionError) as error:  # fmt: skip
+        except ORDINARY as error:
             if isinstance(error, Located):
                 raise
             raise located(error, self.frame.source, node) from error

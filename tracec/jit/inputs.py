@@ -174,6 +174,10 @@ def of_layer(module: Any, name: str) -> Wanted | None:
             return Wanted(dtypes.f32, (*symbols[:2], *symbols[2 : 2 + n]))
     if isinstance(module, nn.LayerNorm):
         return Wanted(weight_dtype(), (symbols[0], symbols[1], *module.normalized_shape))
+    if isinstance(module, nn.MultiheadAttention):
+        return Wanted(dtypes.f32, (*symbols[:2], module.embed_dim))
+    if isinstance(module, nn.TransformerEncoderLayer):
+        return of_layer(module.self_attn, name)
     if isinstance(module, (nn.RNN, nn.LSTM, nn.GRU)):
         return Wanted(dtypes.f32, (*symbols[:2], module.input_size))
     return None
@@ -191,10 +195,10 @@ def first_layer(module: Any, name: str) -> Wanted | None:
     return None
 
 
-def fix_sizes(wanted: Any, sizes: Mapping[str, int]) -> Any:
-    """`wanted` with the symbols named in `sizes` replaced by numbers."""
+def fix_sizes(wanted: Any, sizes: Mapping[str, int | str]) -> Any:
+    """`wanted` with the symbols named in `sizes` replaced by numbers or other symbols."""
     if isinstance(wanted, Wanted):
-        return Wanted(wanted.dtype, tuple(sizes.get(str(s), s) for s in wanted.shape))
+        return Wanted(wanted.dtype, tuple(_resolved(s, sizes) for s in wanted.shape))
     if isinstance(wanted, tuple):
         return tuple(fix_sizes(w, sizes) for w in wanted)
     if isinstance(wanted, dict):
@@ -202,18 +206,35 @@ def fix_sizes(wanted: Any, sizes: Mapping[str, int]) -> Any:
     return wanted
 
 
-def attempts(sizes: Mapping[str, int]) -> Iterator[tuple[dict[str, int], bool]]:
+def _resolved(size: int | str, sizes: Mapping[str, int | str]) -> int | str:
+    while isinstance(size, str) and size in sizes:
+        size = sizes[size]
+    return size
+
+
+def attempts(sizes: Mapping[str, int]) -> Iterator[tuple[dict[str, Any], bool]]:
     """What to fix, from nothing to everything, so that code works which needs some sizes as
-    numbers; and whether the sizes at hand are to be the hints. Batches come last."""
+    numbers, or as the same size in several inputs; and whether the sizes at hand are to be the
+    hints. Batches come last."""
     inner = [s for s in sizes if not s.endswith("0")]
     small = {s: n for s, n in sizes.items() if n < 2}
-    tried: list[dict[str, int]] = []
-    plans = [{}, {s: n for s, n in small.items() if s in inner}, small]
+    alike: dict[str, str] = {}  # symbols of equal size in the same dimension of several inputs
+    first: dict[tuple[str, int], str] = {}
+    for s, n in sizes.items():
+        other = first.setdefault((s[-1], n), s)
+        if other != s:
+            alike[s] = other
+    tried: list[dict[str, Any]] = []
+    plans: list[dict[str, Any]] = [{}, {s: n for s, n in small.items() if s in inner}, small]
     plans += [{**small, s: sizes[s]} for s in reversed(inner)]
     plans += [{**small, **{s: sizes[s] for s in inner[i:]}} for i in reversed(range(len(inner)))]
     for plan in plans[:3]:
         yield plan, False
-    for plan in [*plans[2:], dict(sizes)]:
+    if alike:
+        yield alike, False
+        yield {**alike, **small}, False
+    exact = [{**{s: n for s, n in p.items() if s not in alike}, **alike} for p in plans[2:]]
+    for plan in [*exact, dict(sizes)]:
         if plan not in tried:
             tried.append(plan)
             yield plan, True

@@ -14,7 +14,8 @@ from tracec_ir.types import ScalarType
 from .. import record
 from ..tensor import Tensor
 from .build import Built, build, fill_slots, parameters_of
-from .errors import ScriptError
+from .calls import is_own
+from .errors import ORDINARY, ScriptError
 from .inputs import Wanted, attempts, fix_sizes, of_annotation, of_example, sizes_of
 from .running import execute, fits
 from .values import Pending
@@ -33,6 +34,7 @@ class _Scripted:
         put("_name", name)
         put("_owner", owner)
         put("_built", {})
+        put("_own", owner is not None and is_own(owner))
         put("_latest", None)
         put("_examples", examples)
 
@@ -46,7 +48,7 @@ class _Scripted:
         bound.apply_defaults()
         arguments = dict(bound.arguments)
         kinds = {n: _kind(n, v) if n in given else v for n, v in arguments.items()}
-        if self.traced:  # numbers are part of a trace
+        if self.traced or self._own:  # Python itself runs the code: numbers are constants
             kinds = {n: arguments[n] if isinstance(k, ScalarType) else k for n, k in kinds.items()}
         return arguments, kinds
 
@@ -78,14 +80,7 @@ class _Scripted:
                     raise
                 failure = error
                 continue
-            except (
-                RuntimeError,
-                TypeError,
-                ValueError,
-                IndexError,
-                AttributeError,
-                KeyError,
-            ) as error:
+            except ORDINARY as error:
                 failure = error
                 continue
             if fits(built, arguments):
@@ -113,6 +108,11 @@ class _Scripted:
         latest = self._latest
         try:
             return self._for(kinds)
+        except TypeError as error:
+            raise ScriptError(
+                f"{error}\nThis code does not work with symbolic sizes; give example_inputs, and "
+                "the sizes that it needs as numbers are fixed"
+            ) from error
         finally:
             self.__dict__["_latest"] = latest
 

@@ -12,8 +12,8 @@ from tracec_ir import dims
 from tracec_ir.dims import Poly
 
 from ..tensor import Tensor
-from .calls import Calls, Closure
-from .errors import ScriptError
+from .calls import Calls
+from .errors import ORDINARY, ScriptError
 from .evaluate import Expressions, Located, located, spoken
 from .functions import DynamicRange
 from .operators import BINARY, INPLACE, Relation
@@ -120,8 +120,7 @@ class Statements(Calls):
                 if error.located:
                     raise
                 raise ScriptError(error.message, self.frame.source, stmt) from error
-            except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError,
-                    NotImplementedError) as error:  # fmt: skip
+            except ORDINARY as error:
                 if isinstance(error, Located):
                     raise
                 raise located(error, self.frame.source, stmt) from error
@@ -234,7 +233,7 @@ class Statements(Calls):
     def do_FunctionDef(self, node: ast.FunctionDef, rest: Rest) -> Signal:
         if node.decorator_list:
             raise self.error("decorators inside a script are not supported", node)
-        self.frame.locals[node.name] = Closure(node, self.frame, self._defaults(node.args))
+        self.frame.locals[node.name] = self.closure(node)
         return None
 
     def do_Import(self, node: ast.Import | ast.ImportFrom, rest: Rest) -> Signal:

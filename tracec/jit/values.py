@@ -31,6 +31,11 @@ class Number:
         # as wide as Python's numbers are
         self.tensor = cast(tensor, WEAK_DTYPES[PYTHON[tensor.dtype.kind]])
 
+    def __bool__(self) -> bool:
+        raise ScriptError(
+            "a number that is known only when the model runs decides something in library code here"
+        )
+
     @property
     def python(self) -> type:
         """bool, int, float or complex."""

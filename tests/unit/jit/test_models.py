@@ -205,3 +205,25 @@ def test_loops_on_both_tiers(tier):
     with knobs.override(tier=tier):
         check(sizes_inside_a_loop, torch.ones(4))
         check(greedy, torch.eye(5).roll(1, 1), 7)
+
+
+def test_inputs_of_one_size_share_its_symbol():
+    torch.manual_seed(0)
+    model = nn.MultiheadAttention(8, 2, batch_first=True).eval()
+    scripted = torch.jit.script(model)
+    with torch.no_grad():
+        for shape in ((2, 5, 8), (3, 7, 8)):
+            x = torch.randn(*shape)
+            out = scripted(x, x, x, need_weights=False)[0]
+            assert torch.allclose(out, model(x, x, x, need_weights=False)[0], atol=1e-5)
+    assert "%value: f32[?query0 x ?query1 x 8]" in scripted.graph
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), lambda: nn.GRU(8, 4)],
+    ids=["transformer", "gru"],
+)
+def test_layers_of_the_framework(layer):
+    torch.manual_seed(0)
+    check(layer().eval(), torch.randn(2, 5, 8), rtol=1e-4)
