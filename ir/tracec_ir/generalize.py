@@ -120,8 +120,9 @@ def generalize(f: Func, g: Func) -> Func | None:
 
 
 def _makes_sizes(op: Op) -> bool:
-    """Whether the op makes tensors out of nothing, so that its sizes are the program's own."""
-    return not any(isinstance(v.type, TensorType) for v in op.operands)
+    """Whether the op makes tensors out of nothing or of single numbers, so that its sizes are the
+    program's own."""
+    return not any(isinstance(v.type, TensorType) and v.type.shape for v in op.operands)
 
 
 def _same_under_hints(old: Value, new: Value) -> None:
