@@ -78,6 +78,8 @@ def grad(
     if is_grads_batched:
         raise NotImplementedError("autograd.grad: is_grads_batched=True is not implemented")
     wanted = [inputs] if isinstance(inputs, record.Tensor) else list(inputs)
+    if not wanted:
+        raise ValueError("grad requires non-empty inputs.")
     for t in wanted:
         if not t.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
@@ -102,6 +104,10 @@ def __getattr__(name: str):
         from . import function
 
         return getattr(function, name)
+    if name == "functional":
+        from importlib import import_module
+
+        return import_module(".functional", __name__)
     if name in ("gradcheck", "gradgradcheck"):
         from . import check
 
