@@ -134,12 +134,12 @@ class Tensor:
         return self._st.version
 
     # -- values -----------------------------------------------------------------------------------
-    def _array(self):
+    def _array(self, reason: Flush = Flush.VALUE):
         """The values as a NumPy array on the tensor's own memory; executes what is pending."""
         st = self._st
         if st.trace is not None:
             if st.trace is record.current():
-                flush(Flush.VALUE)
+                flush(reason)
             else:
                 record.flush_foreign(st.trace)
         if st.buf is None:

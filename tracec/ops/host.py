@@ -10,7 +10,7 @@ import numpy as np
 from tracec_ir import dtypes
 
 from ..creation import _of_array
-from ..record import apply
+from ..record import Flush, apply
 from ..tensor import Tensor
 from .arguments import given
 from .face import face
@@ -18,7 +18,7 @@ from .face import face
 
 def values(x: Tensor) -> np.ndarray:
     """The elements of x as NumPy holds them (bfloat16 as float32)."""
-    array = x.detach()._array()
+    array = x.detach()._array(Flush.DATA)
     return array.astype(np.float32) if x.dtype is dtypes.bf16 else array
 
 

@@ -34,9 +34,7 @@ def resident_bytes() -> int:
 
 def model_and_step(optimizer):
     tracec.manual_seed(0)
-    model = tracec.nn.Sequential(
-        tracec.nn.Linear(8, 16), tracec.nn.ReLU(), tracec.nn.Linear(16, 1)
-    )
+    model = tracec.nn.Sequential(tracec.nn.Linear(8, 16), tracec.nn.ReLU(), tracec.nn.Linear(16, 1))
     opt = optimizer(model.parameters())
 
     def step(x, y):
@@ -216,6 +214,14 @@ def test_flush_for_foreign_memory() -> None:
         x += 1
     assert only_reason(c) == "foreign"
     assert array.tolist() == [2, 2, 2]
+
+
+def test_flush_for_a_size_that_depends_on_data() -> None:
+    x = tracec.arange(4.0) * 2
+    with counts() as c:
+        places = (x > 3).nonzero()
+    assert only_reason(c) == "data"
+    assert places.tolist() == [[2], [3]]
 
 
 def test_flush_for_a_changed_context() -> None:
@@ -534,9 +540,7 @@ def test_pickle() -> None:
     x = tracec.tensor([1.0, 2.0], requires_grad=True)
     half = tracec.ones(2, dtype=tracec.bfloat16)
     view = tracec.arange(6).view(2, 3).t()
-    y, h, v, dtype, shape = pickle.loads(
-        pickle.dumps((x, half, view, tracec.float32, view.shape))
-    )
+    y, h, v, dtype, shape = pickle.loads(pickle.dumps((x, half, view, tracec.float32, view.shape)))
     assert y.requires_grad and y.tolist() == [1, 2]
     assert h.dtype is tracec.bfloat16 and h.tolist() == [1, 1]
     assert v.tolist() == view.tolist()
