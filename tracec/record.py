@@ -279,10 +279,16 @@ def _child(tr: Trace, key, kind: str, name: str, operands: tuple, attrs) -> Node
     counters.trie_misses += 1
     _node_count += 1
     if _node_count > NODE_BUDGET:  # a program that never repeats must not fill the memory
-        _node_count = 0
-        _roots.clear()  # open traces go on in the old trie, which dies with them
+        forget_traces()
         counters.plan_evictions += 1
     return node
+
+
+def forget_traces() -> None:
+    """Drops the tries with their plans; open traces go on in the old ones, which die with them."""
+    global _node_count
+    _node_count = 0
+    _roots.clear()
 
 
 def _user_location() -> str:

@@ -18,7 +18,11 @@ from tracec_runtime import knobs
 from tracec_runtime.events import counters
 from tracec_runtime.memory import from_array
 
+from .record import forget_traces
+
 LIMIT = 2048  # executables kept
+# Every loaded kernel costs two memory mappings, of which a process has about 65,000.
+KERNEL_BUDGET = 12_000  # kernels of compiled plans; beyond it plans and tries are forgotten
 
 
 class Executable:
@@ -62,6 +66,7 @@ class Executable:
         from tracec_runtime.compiler import compile_plan
 
         self.native = compile_plan(self.func, self.position, self.donate)
+        _spend(len(self.native.addresses))
         return True
 
     def _interpret(self, buffers: list, scalars: list, env) -> list:
@@ -93,6 +98,21 @@ class Specialized:
 
     def run(self, buffers: list, scalars: list) -> list:
         return self.executable.run(buffers, scalars, self.env)
+
+
+_kernels = 0
+
+
+def _spend(kernels: int) -> None:
+    """Counts the kernels of a new plan, and forgets everything when there are too many."""
+    global _kernels
+    _kernels += kernels
+    if _kernels > KERNEL_BUDGET:
+        _kernels = kernels
+        _exact.clear()
+        _families.clear()
+        forget_traces()
+        counters.plan_evictions += 1
 
 
 _exact: OrderedDict = OrderedDict()

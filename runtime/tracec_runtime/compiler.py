@@ -8,6 +8,7 @@ compiler's own sources.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from functools import cache as memoise
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ def program_of(func: Func, donate: dict[int, int]) -> Program:
     return program
 
 
-_loaded: dict[str, tuple[int, Any]] = {}
+KERNELS = 4096  # loaded kernels that are kept though no plan uses them
+_loaded: OrderedDict[str, tuple[int, Any]] = OrderedDict()
 
 
 def kernel_address(kernel: Kernel) -> tuple[int, Any]:
@@ -99,6 +101,7 @@ def kernel_address(kernel: Kernel) -> tuple[int, Any]:
     found = _loaded.get(digest)
     if found is not None:
         counters.memory_hits += 1
+        _loaded.move_to_end(digest)
         return found
     symbol = "k_" + digest[:32]
     data = cache.get(digest)
@@ -123,6 +126,8 @@ def kernel_address(kernel: Kernel) -> tuple[int, Any]:
         cache.put(digest, data)
     loaded = load_object(data, [symbol])
     found = _loaded[digest] = (loaded.address(symbol), loaded)
+    if len(_loaded) > KERNELS:
+        _loaded.popitem(last=False)
     return found
 
 

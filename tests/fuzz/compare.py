@@ -16,13 +16,18 @@ SLACK = 16  # how much worse than the measured rounding error another correct ru
 
 
 def difference(
-    got: Results, expected: Results, yardstick: Callable[[], Results] | None = None
+    got: Results,
+    expected: Results,
+    yardstick: Callable[[], Results] | None = None,
+    coarsest: float = 0.0,
 ) -> str | None:
     """What differs first, or None.
 
     Integers, bools, shapes and types must be equal. Floats may differ by CLOSE units in the last
     place of the largest element. Beyond that `yardstick`, the same program in float64, decides:
     it measures the rounding error of `expected`, and `got` may have SLACK times as much.
+    `coarsest` is the unit of the least exact float type that the program computes with: a float64
+    result of float32 values has their rounding errors, whether or not `expected` shows them.
     """
     if len(got) != len(expected):
         return f"{len(got)} results, expected {len(expected)}"
@@ -38,7 +43,7 @@ def difference(
             return f"result {k} is not finite where it should be:\n{x}\nexpected\n{y}"
         error = np.abs(np.where(np.isfinite(x), x - y, 0)).max(initial=0)
         scale = max(1.0, float(np.abs(np.where(np.isfinite(y), y, 0)).max(initial=0)))
-        allowed = CLOSE * EPSILON[x.dtype.name] * scale
+        allowed = CLOSE * max(EPSILON[x.dtype.name], coarsest) * scale
         if error <= allowed:
             continue
         if x.dtype == np.float64:
@@ -61,7 +66,10 @@ def disagreement(program: Program, subject: Any, oracle: Any) -> str | None:
         got = subject(program)
     except Exception as error:  # whatever a well-typed program raises is a finding
         return f"{type(error).__name__}: {error}"
-    return difference(got, expected, lambda: oracle(program, widen=True))
+    units = [EPSILON.get(np.dtype(leaf.dtype).name, 0.0) for leaf in program.leaves]
+    return difference(
+        got, expected, lambda: oracle(program, widen=True), max(units, default=0.0)
+    )
 
 
 def on(T: Any) -> Any:
