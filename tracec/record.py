@@ -16,6 +16,8 @@ import time
 from enum import Enum
 from sys import _current_frames, _getframe, getrefcount
 
+from tracec_runtime.events import count, counters
+
 from .spec import Spec, dense
 from .storage import Storage
 
@@ -110,12 +112,13 @@ class Trace:
 class _PerThread:
     """What a thread records into. `root` is the trie of its context (default dtype, ...)."""
 
-    __slots__ = ("trace", "inference", "thread", "calls", "watched")
+    __slots__ = ("trace", "inference", "thread", "calls", "watched", "running")
 
     def __init__(self):
         self.thread = threading.get_ident()
         self.inference = False
         self.calls = 0  # module calls in progress without gradients
+        self.running: list = []  # backward instructions of runs that have not ended
         self.watched: list = []  # weak references to tensors whose gradients are looked at
         self.trace = Trace(_root(), True, self.thread)
 
@@ -273,8 +276,6 @@ def _child(tr: Trace, key, kind: str, name: str, operands: tuple, attrs) -> Node
     node = Node(parent, kind, name, operands, attrs)
     node.loc = _user_location()
     parent.children[key] = node
-    from tracec_runtime.events import counters
-
     global _node_count
     counters.trie_misses += 1
     _node_count += 1
@@ -624,10 +625,6 @@ def _is_recording(thread: int) -> bool:
 
 
 def _execute(tr: Trace, reason: Flush) -> None:
-    from tracec_runtime.events import count, counters
-
-    from .plan import make_plan
-
     with _lock:
         if tr.results is None:
             return
@@ -641,6 +638,8 @@ def _execute(tr: Trace, reason: Flush) -> None:
         )
         plan = node.plans.get(live)
         if plan is None:
+            from .plan import make_plan
+
             plan = node.plans[live] = make_plan(node, live, tr)
         for watch in watchers:
             watch(reason, plan)

@@ -12,7 +12,9 @@ from tracec_ir import dtypes
 from tracec_ir.dtypes import DType
 
 from . import record
+from .autograd import backward as _backward
 from .device import CPU, Device
+from .inplace import check, update
 from .record import Flush, apply, binary, flush, unary
 from .spec import Size, Spec, private
 from .storage import Storage, storage
@@ -316,9 +318,7 @@ class Tensor:
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
         """Adds the gradient of this tensor to the `.grad` of the leaves it depends on."""
-        from .autograd import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+        _backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def detach(self) -> Tensor:
         """The same values (shared memory) without gradient history."""
@@ -486,8 +486,6 @@ def _operator(name: str, reverse: bool = False):
 
 def _inplace(name: str):
     def op(self, other):
-        from .inplace import check, update
-
         check(self)
         return update(self, _other(name, self, other))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .. import record
+from .engine import accumulate
+from .engine import backward as run
 from .mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 
 __all__ = [
@@ -48,9 +50,6 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph: bool =
     Raises RuntimeError if a tensor does not require grad, if a non-scalar comes without its
     cotangent, and if the graph was already used up.
     """
-    from .engine import accumulate
-    from .engine import backward as run
-
     roots, seeds = _pairs(tensors, grad_tensors)
     keep = create_graph if retain_graph is None else retain_graph
     if inputs is None:
@@ -73,8 +72,6 @@ def grad(
     Returns one tensor per input, shaped like it; None for an unused one with `allow_unused`,
     else RuntimeError. Nothing is accumulated.
     """
-    from .engine import backward as run
-
     if is_grads_batched:
         raise NotImplementedError("autograd.grad: is_grads_batched=True is not implemented")
     wanted = [inputs] if isinstance(inputs, record.Tensor) else list(inputs)
