@@ -31,10 +31,12 @@ def backward(roots: list, seeds: list, keep: bool, create_graph: bool, wanted: l
     holder = record._local.h
     outer = holder.trace.grad
     _set_grad(create_graph)
+    running = len(holder.running)
     try:
         return _Run(keep, create_graph, wanted).run(roots, seeds)
     finally:
         _set_grad(outer)
+        del holder.running[running:]
 
 
 def _set_grad(on: bool) -> None:
@@ -146,10 +148,12 @@ class _Run:
         tr = h.trace
         seed_codes = [None if s is None else code_of(tr, s) for s in seeds]
         extra = tuple(self.open_wanted)
-        key = ("backward", tuple(codes), tuple(seed_codes), extra, self.keep, self.create_graph)
+        again = len(h.running)
+        key = ("backward", tuple(codes), tuple(seed_codes), extra, self.keep, self.create_graph, again)
         node = tr.node.children.get(key)
         if node is None:
             node = self._new_backward(tr, key, codes, seed_codes, extra)
+        h.running.append(node)
         info = node.info
         if not info.targets:
             tr.node = node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import record
 from ..record import Node
 from .engine import Info
 from .graph import TWICE, modified_message
@@ -12,6 +13,7 @@ def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
     """The `Info` of a backward instruction from `roots`: targets are the sources reached, and the
     `extra` codes reached. Raises RuntimeError for a graph used up, or a saved value overwritten."""
     path = node.path()
+    running = record._local.h.running  # hooks and user functions may lead back into what they used
     maker: dict[int, Node] = {}
     origin: dict[int, tuple] = {}
     entry = inputs = 0
@@ -33,7 +35,7 @@ def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
                 overwritten[n.operands[0] & ~1] = at
         elif n.kind == "assign_many":
             overwritten.update((c, at) for c in n.operands[: len(n.operands) // 2])
-        elif n.kind == "backward" and not n.info.keep:
+        elif n.kind == "backward" and not n.info.keep and n not in running:
             used_up |= n.info.visited[0]
         entry += n.entries - n.parent.entries
     index = {n: i for i, n in enumerate(path)}
