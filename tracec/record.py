@@ -536,6 +536,12 @@ def assign(x, value, computed: bool = False):
     _advance(tr, st, node.code)
     if node.info:
         st.version -= 1
+    if not tr.grad and st.source is None and x._rg and x._leaf is None and (
+        x._base is None or x._base._leaf is None
+    ):
+        from .autograd.graph import lost_history
+
+        st.source = lost_history()
     if node.rg:
         x._rg = 1
         if x._base is not None:

@@ -13,7 +13,7 @@ import weakref
 
 from .. import record
 from . import edges
-from .graph import Output, serials
+from .graph import Freed, Output, serials
 
 _ids = itertools.count()
 
@@ -59,6 +59,9 @@ def add_hook(tensor, hook) -> RemovableHandle:
         return RemovableHandle(tensor._hooks, hook)
     if tensor._hooks is not None:  # of the cut, or of the watch
         return RemovableHandle(tensor._hooks, hook)
+    source = tensor._st.source
+    if source.__class__ is Output and source.node.__class__ is Freed:
+        raise RuntimeError(source.node.message)
     if _used(tensor):
         hooks = tensor._hooks = {}
         _watch(tensor)
