@@ -11,24 +11,56 @@ from importlib import import_module as _import_module
 
 from tracec_ir.dtypes import (
     DType as dtype,
+)
+from tracec_ir.dtypes import (
     b1 as bool,
+)
+from tracec_ir.dtypes import (
     bf16 as bfloat16,
+)
+from tracec_ir.dtypes import (
     c64 as complex64,
+)
+from tracec_ir.dtypes import (
     c128 as complex128,
+)
+from tracec_ir.dtypes import (
     f16 as float16,
+)
+from tracec_ir.dtypes import (
     f32 as float32,
+)
+from tracec_ir.dtypes import (
     f64 as float64,
+)
+from tracec_ir.dtypes import (
     i8 as int8,
+)
+from tracec_ir.dtypes import (
     i16 as int16,
+)
+from tracec_ir.dtypes import (
     i32 as int32,
+)
+from tracec_ir.dtypes import (
     i64 as int64,
+)
+from tracec_ir.dtypes import (
     u8 as uint8,
+)
+from tracec_ir.dtypes import (
     u16 as uint16,
+)
+from tracec_ir.dtypes import (
     u32 as uint32,
+)
+from tracec_ir.dtypes import (
     u64 as uint64,
 )
 
-from . import creation as _creation, indexing as _indexing, views as _views
+from . import creation as _creation
+from . import indexing as _indexing
+from . import views as _views
 from .autograd.mode import (
     enable_grad,
     inference_mode,
@@ -39,7 +71,11 @@ from .autograd.mode import (
 )
 from .creation import (
     Layout as layout,
+)
+from .creation import (
     MemoryFormat as memory_format,
+)
+from .creation import (
     channels_last,
     channels_last_3d,
     contiguous_format,
@@ -51,7 +87,15 @@ from .printing import set_printoptions
 from .record import synchronize as _synchronize
 from .spec import Size
 from .tensor import Tensor
-from .typeinfo import finfo, iinfo, is_complex, is_floating_point, is_tensor, promote_types, can_cast
+from .typeinfo import (
+    can_cast,
+    finfo,
+    iinfo,
+    is_complex,
+    is_floating_point,
+    is_tensor,
+    promote_types,
+)
 
 float, double, half = float32, float64, float16
 short, int, long = int16, int32, int64
@@ -89,13 +133,36 @@ from .threads import (  # noqa: E402
 )
 
 _LAZY_MODULES = (
-    "amp", "autograd", "backends", "cpu", "cuda", "fft", "jit", "linalg", "masked", "nn", "optim",
-    "random", "serialization", "signal", "special", "testing", "utils", "version",
-)  # fmt: skip
+    "amp",
+    "autograd",
+    "backends",
+    "cpu",
+    "cuda",
+    "fft",
+    "jit",
+    "linalg",
+    "masked",
+    "nn",
+    "optim",
+    "random",
+    "serialization",
+    "signal",
+    "special",
+    "testing",
+    "utils",
+    "version",
+)
 _LAZY_NAMES = {
-    "save": "serialization", "load": "serialization", "script": "jit", "trace": "jit", "explain": "looking",
-    "stats": "looking", "compile": "compiling", "Parameter": "nn.parameter", "autocast": "amp",
-}  # fmt: skip
+    "save": "serialization",
+    "load": "serialization",
+    "script": "jit",
+    "trace": "jit",
+    "explain": "looking",
+    "stats": "looking",
+    "compile": "compiling",
+    "Parameter": "nn.parameter",
+    "autocast": "amp",
+}
 
 
 def __getattr__(name: str):

@@ -102,7 +102,15 @@ def _scan(data) -> int:
         return _COMPLEX
     if isinstance(data, Tensor):
         kind = data.dtype.kind
-        return _BOOLS if kind == "b" else _INTS if kind in "iu" else _FLOATS if kind == "f" else _COMPLEX
+        return (
+            _BOOLS
+            if kind == "b"
+            else _INTS
+            if kind in "iu"
+            else _FLOATS
+            if kind == "f"
+            else _COMPLEX
+        )
     if isinstance(data, (np.generic, np.ndarray)):
         return {"b": _BOOLS, "i": _INTS, "u": _INTS, "f": _FLOATS, "c": _COMPLEX}[data.dtype.kind]
     if isinstance(data, (list, tuple, range)):
@@ -145,7 +153,14 @@ def _plain(data):
     return data
 
 
-def tensor(data, *, dtype: DType | None = None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def tensor(
+    data,
+    *,
+    dtype: DType | None = None,
+    device=None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor copying `data`: a number, nested sequences, a NumPy array or a tensor.
 
     Without `dtype`, Python floats become the default dtype, ints int64, bools bool.
@@ -163,7 +178,9 @@ def tensor(data, *, dtype: DType | None = None, device=None, requires_grad: bool
                 "between byte orders is currently not supported."
             )
         kind = dtypes.by_numpy(array.dtype)
-        return _of_array(array if dtype in (None, kind) else array.astype(dtype.numpy), requires_grad)
+        return _of_array(
+            array if dtype in (None, kind) else array.astype(dtype.numpy), requires_grad
+        )
     kind = _scan(data)
     if dtype is None:
         dtype = (promote.default_float, dtypes.b1, dtypes.i64, promote.default_float,
@@ -188,7 +205,14 @@ def as_tensor(data, dtype: DType | None = None, device=None) -> Tensor:
     return tensor(data, dtype=dtype, device=device)
 
 
-def asarray(obj, *, dtype: DType | None = None, device=None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+def asarray(
+    obj,
+    *,
+    dtype: DType | None = None,
+    device=None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`as_tensor`, copying if `copy` says so."""
     t = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
     return _finish(t, requires_grad)
@@ -201,15 +225,18 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     dtype = dtypes.by_numpy(ndarray.dtype)
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides "
-            "are not currently supported. (You can probably work around this by making a copy of your "
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides "
+            "are not currently supported. (You can probably work around this by making a copy of "
+            "your "
             "array  with array.copy().) "
         )
     if ndarray.flags.c_contiguous:
         return wrap(from_array(ndarray), dense(dtype, ndarray.shape))
     if any(s % ndarray.itemsize for s in ndarray.strides):
         raise ValueError(
-            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy "
+            "array to "
             "reallocate the memory."
         )
     from .spec import spec
@@ -226,7 +253,9 @@ def from_dlpack(source) -> Tensor:
     return from_numpy(np.from_dlpack(source))
 
 
-def frombuffer(buffer, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+def frombuffer(
+    buffer, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
     """A 1-d tensor on the memory of a Python buffer."""
     return _finish(from_numpy(np.frombuffer(buffer, dtype.numpy, count, offset)), requires_grad)
 
@@ -249,7 +278,17 @@ def legacy(cls, data=None, *args, **kwargs) -> Tensor:
 
 
 # -- factories ------------------------------------------------------------------------------------
-def full(size, fill_value, *, out=None, dtype: DType | None = None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def full(
+    size,
+    fill_value,
+    *,
+    out=None,
+    dtype: DType | None = None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of shape `size` filled with one value."""
     if isinstance(fill_value, Tensor):
         dtype = dtype or fill_value.dtype
@@ -257,7 +296,14 @@ def full(size, fill_value, *, out=None, dtype: DType | None = None, layout=None,
     if dtype is None:
         dtype = promote.scalar_dtype(_number_dtype(fill_value))
     _device(device)
-    t = apply("full", (fill_value,), {"shape": _checked(sizes((size,) if isinstance(size, int) else (tuple(size),))), "dtype": dtype})
+    t = apply(
+        "full",
+        (fill_value,),
+        {
+            "shape": _checked(sizes((size,) if isinstance(size, int) else (tuple(size),))),
+            "dtype": dtype,
+        },
+    )
     return _give(t, out, requires_grad)
 
 
@@ -289,17 +335,48 @@ def _filled(value, size: tuple, dtype, device, requires_grad: bool, out) -> Tens
     return _give(t, out, requires_grad)
 
 
-def zeros(*args, size=None, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, names=None) -> Tensor:
+def zeros(
+    *args,
+    size=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    names=None,
+) -> Tensor:
     """Zeros of shape `size`."""
     return _filled(0, args if size is None else (size,), dtype, device, requires_grad, out)
 
 
-def ones(*args, size=None, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, names=None) -> Tensor:
+def ones(
+    *args,
+    size=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    names=None,
+) -> Tensor:
     """Ones of shape `size`."""
     return _filled(1, args if size is None else (size,), dtype, device, requires_grad, out)
 
 
-def empty(*args, size=None, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False, memory_format=None, names=None) -> Tensor:
+def empty(
+    *args,
+    size=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format=None,
+    names=None,
+) -> Tensor:
     """Uninitialised memory of shape `size`."""
     _device(device)
     shape = _checked(sizes(args if size is None else (size,), "size"))
@@ -307,7 +384,16 @@ def empty(*args, size=None, out=None, dtype=None, layout=None, device=None, requ
     return _finish(wrap(allocate(s.nbytes), s), requires_grad)
 
 
-def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def empty_strided(
+    size,
+    stride,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """Uninitialised memory with given strides."""
     from .spec import spec
 
@@ -320,31 +406,85 @@ def _like(x: Tensor, dtype) -> DType:
     return dtype or x.dtype
 
 
-def zeros_like(input: Tensor, *, dtype=None, layout=None, device=None, requires_grad: bool = False, memory_format=None) -> Tensor:
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    memory_format=None,
+) -> Tensor:
     return _filled(0, (tuple(input.shape),), _like(input, dtype), device, requires_grad, None)
 
 
-def ones_like(input: Tensor, *, dtype=None, layout=None, device=None, requires_grad: bool = False, memory_format=None) -> Tensor:
+def ones_like(
+    input: Tensor,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    memory_format=None,
+) -> Tensor:
     return _filled(1, (tuple(input.shape),), _like(input, dtype), device, requires_grad, None)
 
 
-def full_like(input: Tensor, fill_value, *, dtype=None, layout=None, device=None, requires_grad: bool = False, memory_format=None) -> Tensor:
-    return full(tuple(input.shape), fill_value, dtype=_like(input, dtype), device=device, requires_grad=requires_grad)
+def full_like(
+    input: Tensor,
+    fill_value,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    memory_format=None,
+) -> Tensor:
+    return full(
+        tuple(input.shape),
+        fill_value,
+        dtype=_like(input, dtype),
+        device=device,
+        requires_grad=requires_grad,
+    )
 
 
-def empty_like(input: Tensor, *, dtype=None, layout=None, device=None, requires_grad: bool = False, memory_format=None) -> Tensor:
-    return empty(tuple(input.shape), dtype=_like(input, dtype), device=device, requires_grad=requires_grad)
+def empty_like(
+    input: Tensor,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    memory_format=None,
+) -> Tensor:
+    return empty(
+        tuple(input.shape), dtype=_like(input, dtype), device=device, requires_grad=requires_grad
+    )
 
 
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
-    return full((), s, dtype=dtype or promote.default_float, device=device, requires_grad=requires_grad)
+    return full(
+        (), s, dtype=dtype or promote.default_float, device=device, requires_grad=requires_grad
+    )
 
 
 def _host(array: np.ndarray, dtype: DType, out, requires_grad: bool) -> Tensor:
     return _give(_of_array(array.astype(dtype.numpy)), out, requires_grad)
 
 
-def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def arange(
+    start=0,
+    end=None,
+    step=1,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """start, start + step, ... below `end`; `arange(n)` starts at 0."""
     if end is None:
         start, end = 0, start
@@ -359,7 +499,11 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     if (end - start) / step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     _device(device)
-    n = int(np.ceil((end - start) / step)) if isinstance(step, float) or isinstance(end, float) or isinstance(start, float) else -(-(end - start) // step)
+    n = (
+        int(np.ceil((end - start) / step))
+        if isinstance(step, float) or isinstance(end, float) or isinstance(start, float)
+        else -(-(end - start) // step)
+    )
     if dtype.kind == "i" or dtype.kind == "u":
         array = int(start) + np.arange(n, dtype="int64") * int(step)
     else:
@@ -384,7 +528,17 @@ def range_(start, end, step=1, **options) -> Tensor:
     return arange(float(start), float(end) + step / 2, step, **options)
 
 
-def linspace(start, end, steps: int, *, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start,
+    end,
+    steps: int,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included."""
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     if steps < 0:
@@ -397,13 +551,35 @@ def linspace(start, end, steps: int, *, out=None, dtype=None, layout=None, devic
     return _host(array, dtype, out, requires_grad)
 
 
-def logspace(start, end, steps: int, base: float = 10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False) -> Tensor:
+def logspace(
+    start,
+    end,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`steps` numbers from base**start to base**end, evenly spaced on the logarithmic scale."""
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    return _host(base ** np.linspace(start, end, steps), dtype or promote.default_float, out, requires_grad)
+    return _host(
+        base ** np.linspace(start, end, steps), dtype or promote.default_float, out, requires_grad
+    )
 
 
-def eye(n: int, m: int | None = None, *, out=None, dtype=None, layout=None, device=None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Ones on the diagonal of an n x m matrix of zeros."""
     if n < 0:
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
@@ -414,23 +590,61 @@ def eye(n: int, m: int | None = None, *, out=None, dtype=None, layout=None, devi
     return _host(np.eye(n, m), dtype or promote.default_float, out, requires_grad)
 
 
-def new_tensor(self: Tensor, data, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
+def new_tensor(
+    self: Tensor, data, *, dtype=None, device=None, requires_grad: bool = False
+) -> Tensor:
     return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
-def new_full(self: Tensor, size, fill_value, *, dtype=None, device=None, requires_grad: bool = False, layout=None, pin_memory=False) -> Tensor:
-    return full(size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+def new_full(
+    self: Tensor,
+    size,
+    fill_value,
+    *,
+    dtype=None,
+    device=None,
+    requires_grad: bool = False,
+    layout=None,
+    pin_memory=False,
+) -> Tensor:
+    return full(
+        size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad
+    )
 
 
-def new_zeros(self: Tensor, *size, dtype=None, device=None, requires_grad: bool = False, layout=None, pin_memory=False) -> Tensor:
+def new_zeros(
+    self: Tensor,
+    *size,
+    dtype=None,
+    device=None,
+    requires_grad: bool = False,
+    layout=None,
+    pin_memory=False,
+) -> Tensor:
     return zeros(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
-def new_ones(self: Tensor, *size, dtype=None, device=None, requires_grad: bool = False, layout=None, pin_memory=False) -> Tensor:
+def new_ones(
+    self: Tensor,
+    *size,
+    dtype=None,
+    device=None,
+    requires_grad: bool = False,
+    layout=None,
+    pin_memory=False,
+) -> Tensor:
     return ones(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
-def new_empty(self: Tensor, *size, dtype=None, device=None, requires_grad: bool = False, layout=None, pin_memory=False) -> Tensor:
+def new_empty(
+    self: Tensor,
+    *size,
+    dtype=None,
+    device=None,
+    requires_grad: bool = False,
+    layout=None,
+    pin_memory=False,
+) -> Tensor:
     return empty(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 

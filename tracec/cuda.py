@@ -28,7 +28,8 @@ def require() -> None:
     """Raises what PyTorch raises where no device can be used."""
     if not is_available():
         raise RuntimeError(
-            "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a "
+            "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and "
+            "installed a "
             "driver from http://www.nvidia.com/Download/index.aspx"
         )
     raise NotImplementedError("tensors on CUDA devices are not supported yet by tracec")

@@ -19,7 +19,8 @@ def getitem(self: Tensor, index) -> Tensor:
         s = self._spec
         if not s.shape:
             raise IndexError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in "
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
+                "`tensor.item<T>()` in "
                 "C++ to convert a 0-dim tensor to a number"
             )
         return _select(self, 0, index)
@@ -79,7 +80,8 @@ def _fit(value: Tensor, shape: tuple[int, ...]) -> Tensor:
     )
     if not ok:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing "
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to "
+            "indexing "
             f"result of shape {list(shape)}"
         )
     return value if have == tuple(value.shape) else value.reshape(have)
@@ -98,9 +100,13 @@ def _select(x: Tensor, dim: int, index: int) -> Tensor:
 def _items(index) -> list:
     if isinstance(index, tuple):
         return list(index)
-    if isinstance(index, list) and any(
-        isinstance(i, (slice, Tensor, list, tuple)) or i is None or i is Ellipsis for i in index
-    ) and not _rectangular(index):
+    if (
+        isinstance(index, list)
+        and any(
+            isinstance(i, (slice, Tensor, list, tuple)) or i is None or i is Ellipsis for i in index
+        )
+        and not _rectangular(index)
+    ):
         return list(index)
     return [index]
 
@@ -108,7 +114,8 @@ def _items(index) -> list:
 def _rectangular(index: list) -> bool:
     """Whether nested lists hold numbers only: such a list is one index tensor."""
     return all(
-        _rectangular(i) if isinstance(i, (list, tuple)) else isinstance(i, (int, bool)) for i in index
+        _rectangular(i) if isinstance(i, (list, tuple)) else isinstance(i, (int, bool))
+        for i in index
     )
 
 
@@ -175,7 +182,8 @@ def _basic(x: Tensor, index) -> tuple[Tensor, dict[int, Tensor]]:
             if have != want:
                 at = next(i for i, (a, b) in enumerate(zip(have, want)) if a != b)
                 raise IndexError(
-                    f"The shape of the mask {list(want)} at index {at} does not match the shape of the "
+                    f"The shape of the mask {list(want)} at index {at} does not match the shape "
+                    "of the "
                     f"indexed tensor {list(s.shape)} at index {d + at}"
                 )
             for position in mask.nonzero(as_tuple=True) if mask.dim() else _zero_dim_mask(mask):
@@ -237,7 +245,8 @@ def _int(i) -> int:
         return i.__index__()
     except AttributeError:
         raise TypeError(
-            f"slice indices must be integers or None or have an __index__ method, not {type(i).__name__}"
+            "slice indices must be integers or None or have an __index__ method, not "
+            f"{type(i).__name__}"
         ) from None
 
 
@@ -287,7 +296,9 @@ def _long(values: list) -> Tensor:
     return tensor(values, dtype=_i64())
 
 
-def _advanced(x: Tensor, indices: dict[int, Tensor]) -> tuple[tuple[int, ...], tuple[Tensor, ...], int]:
+def _advanced(
+    x: Tensor, indices: dict[int, Tensor]
+) -> tuple[tuple[int, ...], tuple[Tensor, ...], int]:
     """(dimensions indexed, index tensors of one shape, where their dimensions go in the result)."""
     from tracec_ir.promote import broadcast_shapes
 
@@ -299,7 +310,9 @@ def _advanced(x: Tensor, indices: dict[int, Tensor]) -> tuple[tuple[int, ...], t
         raise IndexError(
             f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
         ) from None
-    tensors = tuple(indices[d].expand(shape) if tuple(indices[d].shape) != shape else indices[d] for d in dims)
+    tensors = tuple(
+        indices[d].expand(shape) if tuple(indices[d].shape) != shape else indices[d] for d in dims
+    )
     together = all(b == a + 1 for a, b in zip(dims, dims[1:]))
     return dims, tensors, dims[0] if together else 0
 
@@ -324,7 +337,8 @@ def _put(x: Tensor, indices: dict[int, Tensor], value, accumulate: bool = False)
         if value.dtype is not x.dtype:
             if value.dim():
                 raise RuntimeError(
-                    f"Index put requires the source and destination dtypes match, got {_kind(x)} for the "
+                    f"Index put requires the source and destination dtypes match, got {_kind(x)} "
+                    "for the "
                     f"destination and {_kind(value)} for the source."
                 )
             value = apply("cast", (value,), {"dtype": x.dtype})
@@ -335,7 +349,9 @@ def _put(x: Tensor, indices: dict[int, Tensor], value, accumulate: bool = False)
         value = value.permute(
             list(range(place, place + n)) + list(range(place)) + list(range(place + n, len(shape)))
         )
-    new = apply("scatter", (x, value, *tensors), {"axes": dims, "kind": "add" if accumulate else "set"})
+    new = apply(
+        "scatter", (x, value, *tensors), {"axes": dims, "kind": "add" if accumulate else "set"}
+    )
     record.assign(x, new)
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 from . import record
 
 _NAMES = {
-    "f32": "Float", "f64": "Double", "f16": "Half", "bf16": "BFloat16", "i64": "Long", "i32": "Int",
-    "i16": "Short", "i8": "Char", "u8": "Byte", "b1": "Bool", "c64": "ComplexFloat", "c128": "ComplexDouble",
-}  # fmt: skip
+    "f32": "Float",
+    "f64": "Double",
+    "f16": "Half",
+    "bf16": "BFloat16",
+    "i64": "Long",
+    "i32": "Int",
+    "i16": "Short",
+    "i8": "Char",
+    "u8": "Byte",
+    "b1": "Bool",
+    "c64": "ComplexFloat",
+    "c128": "ComplexDouble",
+}
 
 
 def check(x, value=None) -> None:
@@ -15,7 +25,9 @@ def check(x, value=None) -> None:
     if not record.current().grad:
         return
     if x._rg and x._leaf is not None:
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
     base = x._base
     if base is not None and base._rg and base._leaf is not None:
         raise RuntimeError(
@@ -36,7 +48,8 @@ def conform(x, value):
         value = record.apply("broadcast", (value,), {"shape": tuple(spec.shape)})
     if spec.overlaps() and spec.numel > 1:
         raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single "
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single "
             "memory location. Please clone() the tensor before performing the operation."
         )
     return value

@@ -21,7 +21,9 @@ class Lift:
     def __init__(self, node: Node):
         self.b = Builder()
         self.env: dict[int, Value] = {}
-        self.connected: set[int] = set()  # codes of values with a gradient history, and of its sources
+        self.connected: set[int] = (
+            set()
+        )  # codes of values with a gradient history, and of its sources
         self.inputs: list[Value] = []
         self.scalars: list[Value] = []
         self.path = node.path()
@@ -147,7 +149,8 @@ def write_view(b: Builder, base: Value, value: Value, spec) -> Value:
     """`base` with the elements that `spec` addresses replaced by `value`."""
     if spec.dtype is not base.dtype:
         raise NotImplementedError(
-            f"writing through a view of another dtype ({spec.dtype} over {base.dtype}) is not supported"
+            f"writing through a view of another dtype ({spec.dtype} over {base.dtype}) is not "
+            "supported"
         )
     attrs = {"shape": tuple(spec.shape), "strides": tuple(spec.strides), "offset": spec.offset}
     return b.emit("write", (base, value), attrs)[0]

@@ -10,8 +10,8 @@ from .autograd.reach import reach
 from .autograd.segment import SegmentProgram
 from .lift import Lift
 from .record import Node, Tensor, Trace, _new
-from .storage import Storage, storage
 from .spec import dense
+from .storage import Storage, storage
 from .tiers import executable
 
 
@@ -42,7 +42,11 @@ class Plan:
         buffers = [s.buf for s in inputs]
         for i, copy in tr.snapshots.items():
             buffers[i] = copy
-        kept = [results[i].buf if results[i].foreign() else None for i in live] if self.writes else None
+        kept = (
+            [results[i].buf if results[i].foreign() else None for i in live]
+            if self.writes
+            else None
+        )
         try:
             out = self.executable.run(buffers, scalars)
         except IndexError as error:
@@ -100,7 +104,12 @@ class Plan:
                 sources.append(tr.leaves.get(where) if kind == "leaf" else None)
         params = [tensor_of(s, 1) for s in inputs] + list(scalars)
         seg = Segment(
-            program, saved, versions, params, [s.version for s in inputs] + [-1] * len(scalars), sources
+            program,
+            saved,
+            versions,
+            params,
+            [s.version for s in inputs] + [-1] * len(scalars),
+            sources,
         )
         for j, k in self.grads:
             results[live[j]].source = Output(seg, k)
@@ -137,7 +146,9 @@ def make_plan(node: Node, live: tuple[int, ...], tr: Trace) -> Plan:
     plan.writes = any(n.kind in ("assign", "write", "assign_many") for n in lifted.path)
     func = lifted.b.func("trace", params, unique)
     plan.func = func
-    copied = {~source for _, source in plan.aliases if source < 0}  # after the run: stay as they are
+    copied = {
+        ~source for _, source in plan.aliases if source < 0
+    }  # after the run: stay as they are
     donations = _donations(lifted, node, live, codes, outputs)
     donations = {i: j for i, j in donations.items() if i not in copied}
     plan.executable = executable(func, position, donations)
@@ -150,7 +161,9 @@ def _undetached(v: Value) -> Value:
     return v
 
 
-def _plan_gradients(plan: Plan, node: Node, lifted: Lift, live, codes, outputs: list[Value]) -> None:
+def _plan_gradients(
+    plan: Plan, node: Node, lifted: Lift, live, codes, outputs: list[Value]
+) -> None:
     recorded = {c for n in lifted.path for c, _, rg in n.outs or ((n.code, n.spec, n.rg),) if rg}
     roots: list[int] = []
     for j, i in enumerate(live):
@@ -172,9 +185,14 @@ def _plan_gradients(plan: Plan, node: Node, lifted: Lift, live, codes, outputs: 
     program.names = _names(lifted.path, roots)
     plan.program = program
     plan.origins = info.origins if info else ()
-    overwritten = {c for n in lifted.path if n.kind in ("assign", "write") for c in (n.operands[0] & ~1,)}
+    overwritten = {
+        c for n in lifted.path if n.kind in ("assign", "write") for c in (n.operands[0] & ~1,)
+    }
     overwritten |= {
-        c for n in lifted.path if n.kind == "assign_many" for c in n.operands[: len(n.operands) // 2]
+        c
+        for n in lifted.path
+        if n.kind == "assign_many"
+        for c in n.operands[: len(n.operands) // 2]
     }
     stale = {lifted.env[c] for c in overwritten if c in lifted.env}
     whole = {v: live[j] for j, v in reversed(list(enumerate(outputs)))}

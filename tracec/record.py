@@ -18,7 +18,7 @@ from sys import _current_frames, _getframe, getrefcount
 
 from tracec_runtime.events import count, counters
 
-from .spec import Spec, dense
+from .spec import dense
 from .storage import Storage
 
 _new = object.__new__
@@ -56,8 +56,16 @@ class Node:
         "next", "entries", "plans", "info", "loc", "depth", "nbytes", "path_codes", "hits",
     )  # fmt: skip
 
-    def __init__(self, parent: Node | None, kind: str, name: str = "", operands: tuple = (), attrs=None):
-        self.parent, self.kind, self.name, self.operands, self.attrs = parent, kind, name, operands, attrs
+    def __init__(
+        self, parent: Node | None, kind: str, name: str = "", operands: tuple = (), attrs=None
+    ):
+        self.parent, self.kind, self.name, self.operands, self.attrs = (
+            parent,
+            kind,
+            name,
+            operands,
+            attrs,
+        )
         self.children: dict = {}
         self.code, self.spec, self.rg, self.outs = 0, None, 0, ()
         self.plans: dict = {}
@@ -95,7 +103,18 @@ class Node:
 class Trace:
     """An open trace of one thread."""
 
-    __slots__ = ("node", "results", "scalars", "inputs", "views", "grad", "thread", "snapshots", "leaves", "keep")
+    __slots__ = (
+        "node",
+        "results",
+        "scalars",
+        "inputs",
+        "views",
+        "grad",
+        "thread",
+        "snapshots",
+        "leaves",
+        "keep",
+    )
     symbolic = False  # whether the trace is a script's, whose values never exist (jit.recording)
 
     def __init__(self, root: Node, grad: bool, thread: int):
@@ -167,7 +186,8 @@ _lock = threading.RLock()
 
 
 def _after_fork() -> None:
-    """In the child only the forking thread exists: nobody would ever release a lock held elsewhere."""
+    """In the child only the forking thread exists: nobody would ever release a lock held
+    elsewhere."""
     global _lock
     _lock = threading.RLock()
 
@@ -216,7 +236,11 @@ def read(tr: Trace, x) -> int:
         node = tr.node.children.get(key)
         if node is None:
             node = _child(tr, key, "view", "", (whole,), None)
-            node.code, node.spec, node.rg = node.next, dense(spec.dtype, tuple(spec.shape), spec.device), rg
+            node.code, node.spec, node.rg = (
+                node.next,
+                dense(spec.dtype, tuple(spec.shape), spec.device),
+                rg,
+            )
             node.attrs = spec
             node.next += 2
         tr.node = node
@@ -233,7 +257,11 @@ def _read_leaf(tr: Trace, x, rg: int) -> int:
         node = tr.node.children.get(edge)
         if node is None:
             node = _child(tr, edge, "view", "", (st.code,), spec)
-            node.code, node.spec, node.rg = node.next, dense(spec.dtype, tuple(spec.shape), spec.device), 0
+            node.code, node.spec, node.rg = (
+                node.next,
+                dense(spec.dtype, tuple(spec.shape), spec.device),
+                0,
+            )
             node.next += 2
         tr.node = node
         code = tr.views[key] = node.code
@@ -433,9 +461,7 @@ def _miss(name: str, operands: tuple, attrs):
 
     for x in operands:
         if x.__class__ not in _NUMBERS and not isinstance(x, Tensor):
-            raise TypeError(
-                f"{name}(): expected a Tensor or a number, but got {type(x).__name__}"
-            )
+            raise TypeError(f"{name}(): expected a Tensor or a number, but got {type(x).__name__}")
     tr = _local.h.trace
     if _over_budget(tr.node):
         flush(Flush.BUDGET)
@@ -498,7 +524,8 @@ def assign(x, value, computed: bool = False):
     """Writes `value` (a tensor that broadcasts to x, or a number) into x in place; returns x.
 
     Every alias of x's storage sees the new value. `computed` says that value was computed from x;
-    otherwise what made x before gets a zero gradient, as in PyTorch, and not none. Raises RuntimeError as PyTorch does for leaves
+    otherwise what made x before gets a zero gradient, as in PyTorch, and not none. Raises
+    RuntimeError as PyTorch does for leaves
     that require grad, results that cannot be cast, and shapes that do not fit.
     """
     from .inplace import check, conform
@@ -536,8 +563,12 @@ def assign(x, value, computed: bool = False):
     _advance(tr, st, node.code)
     if node.info:
         st.version -= 1
-    if not tr.grad and st.source is None and x._rg and x._leaf is None and (
-        x._base is None or x._base._leaf is None
+    if (
+        not tr.grad
+        and st.source is None
+        and x._rg
+        and x._leaf is None
+        and (x._base is None or x._base._leaf is None)
     ):
         from .autograd.graph import lost_history
 
@@ -640,7 +671,11 @@ def _execute(tr: Trace, reason: Flush) -> None:
         node.hits += 1
         codes = node.path_codes or node.entry_codes()
         live = tuple(
-            [i for i, s in enumerate(results) if getrefcount(s) > s.held + _OWN and s.code == codes[i]]
+            [
+                i
+                for i, s in enumerate(results)
+                if getrefcount(s) > s.held + _OWN and s.code == codes[i]
+            ]
         )
         plan = node.plans.get(live)
         if plan is None:

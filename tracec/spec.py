@@ -1,6 +1,7 @@
 """How a tensor looks into its storage: dtype, shape, strides, offset and device, interned.
 
-Equal specs are one object, so the recorder compares them with `is` and uses them as dictionary keys.
+Equal specs are one object, so the recorder compares them with `is` and uses them as dictionary
+keys.
 Strides and offset count elements of `dtype`.
 """
 
@@ -14,7 +15,17 @@ from .device import CPU, Device
 class Spec:
     """An interned view description; make it with `spec` or `dense`."""
 
-    __slots__ = ("dtype", "shape", "strides", "offset", "device", "numel", "contiguous", "canonical", "_type")
+    __slots__ = (
+        "dtype",
+        "shape",
+        "strides",
+        "offset",
+        "device",
+        "numel",
+        "contiguous",
+        "canonical",
+        "_type",
+    )
 
     def __repr__(self) -> str:
         return f"Spec({self.dtype.code}, {self.shape}, {self.strides}, {self.offset})"
@@ -83,7 +94,11 @@ def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
 
 
 def spec(
-    dtype: DType, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, device: Device = CPU
+    dtype: DType,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    offset: int = 0,
+    device: Device = CPU,
 ) -> Spec:
     """The spec with these properties."""
     key = (dtype.code, shape, strides, offset, device)
@@ -92,7 +107,13 @@ def spec(
         if len(_interned) > 100_000:
             _interned.clear()
         s = object.__new__(Spec)
-        s.dtype, s.shape, s.strides, s.offset, s.device = dtype, Size(shape), strides, offset, device
+        s.dtype, s.shape, s.strides, s.offset, s.device = (
+            dtype,
+            Size(shape),
+            strides,
+            offset,
+            device,
+        )
         s.numel = 1
         for size in shape:
             s.numel *= size

@@ -23,7 +23,8 @@ _new = object.__new__
 
 
 class Tensor:
-    """A multi-dimensional array of one dtype. Make one with `tracec.tensor` or a factory function."""
+    """A multi-dimensional array of one dtype. Make one with `tracec.tensor` or a factory
+    function."""
 
     __slots__ = ("_st", "_spec", "_rg", "__dict__", "__weakref__")
     __array_priority__ = 1000  # NumPy's operators leave mixed expressions to ours
@@ -153,7 +154,10 @@ class Tensor:
         if spec.numel == 0:  # an empty view may point past the end
             return st.buf.array(tuple(spec.shape), spec.dtype.numpy)
         return st.buf.array(
-            tuple(spec.shape), spec.dtype.numpy, [s * size for s in spec.strides], spec.offset * size
+            tuple(spec.shape),
+            spec.dtype.numpy,
+            [s * size for s in spec.strides],
+            spec.offset * size,
         )
 
     def item(self):
@@ -176,7 +180,8 @@ class Tensor:
             return self.detach().cpu().numpy()
         if self._rg:
             raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
             )
         if self._spec.dtype.code == "bf16":
             raise TypeError("Got unsupported ScalarType BFloat16")
@@ -240,7 +245,9 @@ class Tensor:
     # -- autograd ---------------------------------------------------------------------------------
     @property
     def requires_grad(self) -> builtins.bool:
-        return self._rg == 1 or (self._base is not None and self._base._rg == 1 and self._leaf is None)
+        return self._rg == 1 or (
+            self._base is not None and self._base._rg == 1 and self._leaf is None
+        )
 
     @requires_grad.setter
     def requires_grad(self, on: builtins.bool) -> None:
@@ -253,7 +260,8 @@ class Tensor:
         if not requires_grad:
             if self._leaf is None:
                 raise RuntimeError(
-                    "you can only change requires_grad flags of leaf variables. If you want to use a "
+                    "you can only change requires_grad flags of leaf variables. If you want to "
+                    "use a "
                     "computed variable in a subgraph that doesn't require differentiation use "
                     "var_no_grad = var.detach()."
                 )
@@ -289,17 +297,22 @@ class Tensor:
         if value is not None:
             if not isinstance(value, Tensor):
                 raise TypeError(
-                    f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+                    "assigned grad expected to be a Tensor or None but got grad of type "
+                    f"{type(value).__name__}"
                 )
             if value._spec.shape != self._spec.shape:
                 raise RuntimeError(
-                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
-                    f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size"
+                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor "
+                    "of size "
+                    f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are "
+                    "the same size"
                 )
             if value._spec.dtype is not self._spec.dtype:
                 raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
-                    f"'{self.dtype}'. Please ensure that the gradient and the tensor have the same dtype"
+                    f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with "
+                    "dtype "
+                    f"'{self.dtype}'. Please ensure that the gradient and the tensor have the "
+                    "same dtype"
                 )
         self._grad = value
 
@@ -377,7 +390,9 @@ class Tensor:
     def register_post_accumulate_grad_hook(self, hook):
         """Calls `hook(tensor)` after a gradient was added to a leaf's `.grad`."""
         if self._leaf is None:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
         from .autograd.cut import RemovableHandle
 
         if self._post_hooks is None:
@@ -408,7 +423,12 @@ class Tensor:
         return out
 
     def __reduce_ex__(self, protocol):
-        return rebuild, (self.detach()._array().copy(), self._spec.dtype.code, builtins.bool(self._rg), type(self))
+        return rebuild, (
+            self.detach()._array().copy(),
+            self._spec.dtype.code,
+            builtins.bool(self._rg),
+            type(self),
+        )
 
     # -- operators --------------------------------------------------------------------------------
     def __add__(self, other):
@@ -495,9 +515,14 @@ def _inplace(name: str):
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Tensor, f"__{_name}__", _comparison(_name))
 for _python, _name in (
-    ("floordiv", "floor_divide"), ("mod", "remainder"), ("and", "bitwise_and"), ("or", "bitwise_or"),
-    ("xor", "bitwise_xor"), ("lshift", "shl"), ("rshift", "shr"),
-):  # fmt: skip
+    ("floordiv", "floor_divide"),
+    ("mod", "remainder"),
+    ("and", "bitwise_and"),
+    ("or", "bitwise_or"),
+    ("xor", "bitwise_xor"),
+    ("lshift", "shl"),
+    ("rshift", "shr"),
+):
     setattr(Tensor, f"__{_python}__", _operator(_name))
     setattr(Tensor, f"__r{_python}__", _operator(_name, reverse=True))
     setattr(Tensor, f"__i{_python}__", _inplace(_name))
@@ -547,7 +572,8 @@ def view_of(x: Tensor, spec: Spec) -> Tensor:
     t._base = x if x._base is None else x._base
     if x._spec.canonical is not x._spec and x._spec.canonical is not x._st.spec:
         raise NotImplementedError(
-            "views of a leaf that is itself a view of memory shared with the graph are not supported; "
+            "views of a leaf that is itself a view of memory shared with the graph are not "
+            "supported; "
             "clone() it first"
         )
     return t

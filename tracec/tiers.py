@@ -29,7 +29,18 @@ class Executable:
     """Runs `func` on buffers. `position[j]` is which of its results output j is (-1: filled in by
     the caller); `donate` maps inputs to outputs that may take over their memory."""
 
-    __slots__ = ("func", "position", "donate", "native", "runs", "price", "rent", "closures", "symbols", "explained")
+    __slots__ = (
+        "func",
+        "position",
+        "donate",
+        "native",
+        "runs",
+        "price",
+        "rent",
+        "closures",
+        "symbols",
+        "explained",
+    )
 
     def __init__(self, func: Func, position: list[int], donate: dict[int, int]):
         self.func, self.position, self.donate = func, position, donate
@@ -116,7 +127,9 @@ def _spend(kernels: int) -> None:
 
 
 _exact: OrderedDict = OrderedDict()
-_families: OrderedDict = OrderedDict()  # skeleton -> (concrete functions seen, symbolic executables)
+_families: OrderedDict = (
+    OrderedDict()
+)  # skeleton -> (concrete functions seen, symbolic executables)
 
 
 def executable(func: Func, position: list[int], donate: dict[int, int]):

@@ -18,7 +18,10 @@ class finfo:
     def __init__(self, type: DType | None = None):
         dtype = (type or promote.default_float).to_real()
         if dtype.kind != "f":
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{dtype}'")
+            raise TypeError(
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                f"'{dtype}'"
+            )
         if dtype.code == "bf16":
             import ml_dtypes
 
@@ -32,7 +35,8 @@ class finfo:
 
     def __repr__(self) -> str:
         return (
-            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
+            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
+            f"eps={self.eps:g}, "
             f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})"
         )
 
@@ -42,9 +46,16 @@ class iinfo:
 
     def __init__(self, type: DType):
         if type.kind not in "iu":
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
+            raise TypeError(
+                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'"
+            )
         info = np.iinfo(type.numpy)
-        self.bits, self.dtype, self.min, self.max = type.bits, type.name, int(info.min), int(info.max)
+        self.bits, self.dtype, self.min, self.max = (
+            type.bits,
+            type.name,
+            int(info.min),
+            int(info.max),
+        )
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

@@ -15,7 +15,10 @@ from .tensor import Tensor, view_of, wrap_dim
 def _respec(x: Tensor, shape, strides, offset=None) -> Tensor:
     s = x._spec
     return view_of(
-        x, spec(s.dtype, tuple(shape), tuple(strides), s.offset if offset is None else offset, s.device)
+        x,
+        spec(
+            s.dtype, tuple(shape), tuple(strides), s.offset if offset is None else offset, s.device
+        ),
     )
 
 
@@ -32,7 +35,9 @@ def sizes(args: tuple, what: str = "shape") -> tuple[int, ...]:
         elif isinstance(a, Poly):
             out.append(a)
         else:
-            raise TypeError(f"{what} must be a tuple of ints, but found element of type {type(a).__name__}")
+            raise TypeError(
+                f"{what} must be a tuple of ints, but found element of type {type(a).__name__}"
+            )
     return tuple(out)
 
 
@@ -51,7 +56,8 @@ def infer_shape(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     if hole >= 0:
         if known == 0:
             raise RuntimeError(
-                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
+                "unspecified "
                 "dimension size -1 can be any value and is ambiguous"
             )
         if same(numel % known, 0):
@@ -114,7 +120,8 @@ def view(self: Tensor, *shape, size=None, dtype=None) -> Tensor:
     strides = row_major(new) if s.contiguous else view_strides(s.shape, s.strides, new)
     if strides is None:
         raise RuntimeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension "
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension "
             "spans across two contiguous subspaces). Use .reshape(...) instead."
         )
     return _respec(self, new, strides)
@@ -162,7 +169,8 @@ def permute(self: Tensor, *args, dims=None) -> Tensor:
     order = sizes(args if dims is None else (dims,), "dims")
     if len(order) != rank:
         raise RuntimeError(
-            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length "
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            "length "
             f"of the desired ordering of dimensions i.e. input.dim() = {rank} is not equal to "
             f"len(dims) = {len(order)}"
         )
@@ -188,17 +196,24 @@ def t(self: Tensor) -> Tensor:
     """The transpose of a matrix; vectors and scalars stay."""
     if self.dim() > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {self.dim()}D")
-    return transpose(self, 0, 1) if self.dim() == 2 else _respec(self, self._spec.shape, self._spec.strides)
+    return (
+        transpose(self, 0, 1)
+        if self.dim() == 2
+        else _respec(self, self._spec.shape, self._spec.strides)
+    )
 
 
 def movedim(self: Tensor, source, destination) -> Tensor:
     """Dimensions `source` moved to places `destination`, the others in their order."""
     rank = self.dim()
     src = [wrap_dim(d, rank) for d in ([source] if isinstance(source, int) else source)]
-    dst = [wrap_dim(d, rank) for d in ([destination] if isinstance(destination, int) else destination)]
+    dst = [
+        wrap_dim(d, rank) for d in ([destination] if isinstance(destination, int) else destination)
+    ]
     if len(src) != len(dst):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(src)} dims) should contain the "
+            f"movedim: Invalid source or destination dims: source ({list(src)} dims) should "
+            "contain the "
             f"same number of dims as destination ({list(dst)} dims)"
         )
     if len(set(src)) < len(src) or len(set(dst)) < len(dst):
@@ -240,7 +255,8 @@ def expand(self: Tensor, *size) -> Tensor:
     lead = len(new) - len(s.shape)
     if lead < 0:
         raise RuntimeError(
-            f"expand({_kind(self)}{{{list(s.shape)}}}, size={new}): the number of sizes provided ({len(new)}) "
+            f"expand({_kind(self)}{{{list(s.shape)}}}, size={new}): the number of sizes provided "
+            f"({len(new)}) "
             f"must be greater or equal to the number of dimensions in the tensor ({len(s.shape)})"
         )
     strides = []
@@ -248,7 +264,8 @@ def expand(self: Tensor, *size) -> Tensor:
         if i < lead:
             if n == -1:
                 raise RuntimeError(
-                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing "
+                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, "
+                    "non-existing "
                     f"dimension {i}"
                 )
             strides.append(0)  # set below
@@ -296,7 +313,8 @@ def narrow(self: Tensor, dim: int, start, length: int) -> Tensor:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -s.shape[d] <= start <= s.shape[d]:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-s.shape[d]}, {s.shape[d]}], but got {start})"
+            f"Dimension out of range (expected to be in range of [{-s.shape[d]}, {s.shape[d]}], "
+            f"but got {start})"
         )
     if start < 0:
         start += s.shape[d]
@@ -324,11 +342,15 @@ def select(self: Tensor, dim: int, index: int) -> Tensor:
     index = int(index)
     if not -n <= index < n:
         raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(s.shape)} at dimension {d}"
+            f"select(): index {index} out of range for tensor of size {list(s.shape)} at "
+            f"dimension {d}"
         )
     index = index if index >= 0 else index + n
     return _respec(
-        self, s.shape[:d] + s.shape[d + 1 :], s.strides[:d] + s.strides[d + 1 :], s.offset + index * s.strides[d]
+        self,
+        s.shape[:d] + s.shape[d + 1 :],
+        s.strides[:d] + s.strides[d + 1 :],
+        s.offset + index * s.strides[d],
     )
 
 
@@ -344,14 +366,16 @@ def split(self: Tensor, split_size, dim: int = 0) -> tuple[Tensor, ...]:
             raise RuntimeError(
                 f"split expects split_size be non-negative, but got split_size={split_size}"
                 if split_size < 0
-                else f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
+                else "split_size can only be 0 if dimension size is 0, but got dimension size "
+                f"of {n}"
             )
         parts = _parts(n, split_size)
     else:
         parts = list(split_size)
         if not same(sum(parts), n):
             raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size "
+                "at "
                 f"dimension {d}), but got split_sizes={parts}"
             )
     out, start = [], 0
@@ -396,7 +420,9 @@ def tensor_split(self: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tenso
     """Views split into sections of nearly equal size, or at the given indices."""
     d = wrap_dim(dim, self.dim())
     if not self._spec.shape:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     n = self._spec.shape[d]
     if isinstance(indices_or_sections, Tensor):
         indices_or_sections = indices_or_sections.tolist()
@@ -431,7 +457,10 @@ def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Ten
         start += offset * s.strides[b] if offset >= 0 else -offset * s.strides[a]
     keep = [i for i in range(len(s.shape)) if i not in (a, b)]
     return _respec(
-        self, [s.shape[i] for i in keep] + [n], [s.strides[i] for i in keep] + [s.strides[a] + s.strides[b]], start
+        self,
+        [s.shape[i] for i in keep] + [n],
+        [s.strides[i] for i in keep] + [s.strides[a] + s.strides[b]],
+        start,
     )
 
 
@@ -441,9 +470,7 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     d = wrap_dim(dimension, len(s.shape))
     n = s.shape[d] if s.shape else 1
     if size > n:
-        raise RuntimeError(
-            f"maximum size for tensor at dimension {d} is {n} but size is {size}"
-        )
+        raise RuntimeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}")
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     if not s.shape:
@@ -495,8 +522,10 @@ def as_strided(self: Tensor, size, stride, storage_offset=None) -> Tensor:
     low, high = out.span()
     if low < 0 or high * s.dtype.itemsize > self._st.nbytes:
         raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
-            f"{s.dtype.itemsize} requiring a storage size of {high * s.dtype.itemsize} are out of bounds "
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, "
+            "and itemsize "
+            f"{s.dtype.itemsize} requiring a storage size of {high * s.dtype.itemsize} are out of "
+            "bounds "
             f"for storage of size {self._st.nbytes}"
         )
     return view_of(self, out)
@@ -507,7 +536,8 @@ def swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
 
 
 METHODS = (
-    view, reshape, clone, contiguous, view_as, reshape_as, permute, transpose, t, movedim, unsqueeze,
+    view, reshape, clone, contiguous, view_as, reshape_as, permute, transpose, t, movedim,
+    unsqueeze,
     squeeze, expand, expand_as, broadcast_to, narrow, select, split, split_with_sizes, chunk,
     tensor_split, unbind, diagonal, unfold, flatten, ravel, unflatten, as_strided, swapaxes,
 )  # fmt: skip
@@ -520,6 +550,7 @@ Tensor.mT = property(lambda self: transpose(self, -2, -1))
 Tensor.mH = property(lambda self: transpose(self, -2, -1))
 Tensor.H = property(lambda self: transpose(self, 0, 1))
 FUNCTIONS = (
-    reshape, clone, permute, transpose, t, movedim, unsqueeze, squeeze, broadcast_to, narrow, select,
+    reshape, clone, permute, transpose, t, movedim, unsqueeze, squeeze, broadcast_to, narrow,
+    select,
     split, chunk, tensor_split, unbind, diagonal, flatten, ravel, unflatten, as_strided, swapaxes,
 )  # fmt: skip

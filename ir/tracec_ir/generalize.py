@@ -103,7 +103,8 @@ def generalize(f: Func, g: Func) -> Func | None:
                     return None
                 fresh = _makes_sizes(two)
                 attrs = {
-                    k: pairs.attr(one.attrs[k], v, fresh and k in SIZE_ATTRS) for k, v in two.attrs.items()
+                    k: pairs.attr(one.attrs[k], v, fresh and k in SIZE_ATTRS)
+                    for k, v in two.attrs.items()
                 }
                 b.loc = two.loc
                 out = b.emit(two.name, [env[v] for v in two.operands], attrs)
@@ -181,4 +182,6 @@ def _matches(general, concrete, env: dict[str, int]) -> bool:
         return isinstance(concrete, TensorType) and (
             general.dtype is concrete.dtype and _matches(general.shape, concrete.shape, env)
         )
-    return type(general) is type(concrete) and (general == concrete or repr(general) == repr(concrete))
+    return type(general) is type(concrete) and (
+        general == concrete or repr(general) == repr(concrete)
+    )

@@ -34,7 +34,16 @@ def closures(func: Func) -> Closures:
 class Closures:
     """A function of primitives as a list of closures. Call it with one argument per parameter."""
 
-    __slots__ = ("func", "steps", "_size", "_template", "_results", "_symbolic", "_constants", "_locs")
+    __slots__ = (
+        "func",
+        "steps",
+        "_size",
+        "_template",
+        "_results",
+        "_symbolic",
+        "_constants",
+        "_locs",
+    )
 
     def __init__(self, func: Func):
         slots: dict = {p: i for i, p in enumerate(func.params)}

@@ -184,9 +184,7 @@ def _machine() -> tuple[Any, Any]:
                 )  # fmt: skip
                 made.order = len(built)
                 if len(op.results) != len(op.types):
-                    raise _Error(
-                        f"{len(op.results)} results but {len(op.types)} types", op.name
-                    )
+                    raise _Error(f"{len(op.results)} results but {len(op.types)} types", op.name)
                 for token, value in zip(op.results, made.results, strict=True):
                     value.name = _value_name(token)
                     _define(scope, token, value)

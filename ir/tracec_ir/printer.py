@@ -1,10 +1,10 @@
 """The text form of the IR, written: one operation per line, types on results only.
 
-    func @f(%x: f32[?n x 4]) where ?n = 8 {
-      %0 = exp(%x) : f32[?n x 4]  # demo.py:3
-      %1 = reduce(%0) [kind=sum, axes=(1)] : f32[?n]
-      return %1
-    }
+func @f(%x: f32[?n x 4]) where ?n = 8 {
+  %0 = exp(%x) : f32[?n x 4]  # demo.py:3
+  %1 = reduce(%0) [kind=sum, axes=(1)] : f32[?n]
+  return %1
+}
 """
 
 from __future__ import annotations

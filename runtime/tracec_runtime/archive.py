@@ -274,9 +274,7 @@ def _module(blob: memoryview) -> Module:
     return module
 
 
-def _assemble(
-    manifest: dict[str, Any], module: Module, weights: dict[str, np.ndarray]
-) -> Archive:
+def _assemble(manifest: dict[str, Any], module: Module, weights: dict[str, np.ndarray]) -> Archive:
     """The archive, once manifest, module and weights are found to agree."""
     entry = next(iter(module))
     if manifest.get("entry") != entry.name:
@@ -295,9 +293,7 @@ def _assemble(
         for found, value in zip(types, values, strict=True):
             if found != repr(value.type):
                 raise ArchiveError(f"{_MANIFEST} says {found:.80}, {_IR} says {value.type!r}")
-    return Archive(
-        module, weights, signature, dtypes.by_code(manifest["default_float"]), manifest
-    )
+    return Archive(module, weights, signature, dtypes.by_code(manifest["default_float"]), manifest)
 
 
 def _names_and_types(manifest: dict[str, Any], key: str) -> tuple[tuple[str, ...], list[str]]:

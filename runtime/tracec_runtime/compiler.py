@@ -97,7 +97,9 @@ _loaded: OrderedDict[str, tuple[int, Any]] = OrderedDict()
 def kernel_address(kernel: Kernel) -> tuple[int, Any]:
     """(entry point, what keeps it loaded) of a kernel; compiled only if no cache has it."""
     # the name is part of the object, not of the meaning: every kernel compiles under one name
-    digest = hashlib.sha256(f"{canonical_text(kernel)}\n{target().key} {_sources()}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"{canonical_text(kernel)}\n{target().key} {_sources()}".encode()
+    ).hexdigest()
     found = _loaded.get(digest)
     if found is not None:
         counters.memory_hits += 1
@@ -142,7 +144,8 @@ def _cuda_text(kernel: Kernel) -> str:
 
 
 def compile_plan(func: Func, position: list[int], donate: dict[int, int]) -> NativePlan:
-    """Native code for `func`. `donate` maps input numbers to caller outputs that may take over their
+    """Native code for `func`. `donate` maps input numbers to caller outputs that may take over
+    their
     memory; `position` says which result of `func` each caller output is."""
     wanted = {
         i: position[j] for i, j in donate.items() if position[j] >= 0 and i < len(func.params)

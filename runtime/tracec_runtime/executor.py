@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from tracec_codegen.llvm.library import NativeError, NativeLibrary, PlanStep, check_status, encode_plan
+from tracec_codegen.llvm.library import (
+    NativeError,
+    NativeLibrary,
+    PlanStep,
+    check_status,
+    encode_plan,
+)
 from tracec_codegen.llvm.runner import ERROR_WORDS
 from tracec_codegen.program import CallStep, HostStep, KernelStep, Program, Ref
 from tracec_ir import dims
@@ -29,7 +35,17 @@ _CELL = {"i64": "q", "f64": "d", "b1": "q"}
 class Bound:
     """A program for one set of sizes: table, encoded steps, offsets of temporaries."""
 
-    __slots__ = ("table", "stretches", "arena_bytes", "temps", "out_bytes", "arena_addr", "env", "error", "derived")
+    __slots__ = (
+        "table",
+        "stretches",
+        "arena_bytes",
+        "temps",
+        "out_bytes",
+        "arena_addr",
+        "env",
+        "error",
+        "derived",
+    )
     table: np.ndarray
     stretches: list[Any]
     arena_bytes: int
@@ -81,7 +97,7 @@ class NativePlan:
             self.slot[b] = -1 - n  # resolved in bind(): constant addresses
         self.symbols = sorted(_symbols(program))
         self.bound: dict[tuple[int, ...], Bound] = {}
-        self.donated = {j: i for j, i in program.donations.items()}
+        self.donated = dict(program.donations.items())
         self.one_by_one = False  # set before the first run to launch every step by itself
 
     # -- binding ----------------------------------------------------------------------------------
@@ -150,7 +166,9 @@ class NativePlan:
         close()
         out.arena_bytes = dims.evaluate(self.arena, env)
         out.temps = [
-            (self.slot[b], dims.evaluate(self.offsets[b], env)) for b in self.temps if b in self.offsets
+            (self.slot[b], dims.evaluate(self.offsets[b], env))
+            for b in self.temps
+            if b in self.offsets
         ]
         out.out_bytes = [
             max(1, dims.evaluate(program.buffers[b].nbytes, env)) for b in program.outputs
@@ -175,7 +193,9 @@ class NativePlan:
         from tracec_codegen.llvm.emit import scratch_bytes
 
         kernel = step.kernel
-        local = {s.name: dims.evaluate(d, env) for s, d in zip(kernel.sizes, step.sizes, strict=True)}
+        local = {
+            s.name: dims.evaluate(d, env) for s, d in zip(kernel.sizes, step.sizes, strict=True)
+        }
         extent = dims.evaluate(kernel.extent, local)
         if extent <= 0:
             return None, 0
@@ -212,7 +232,9 @@ class NativePlan:
         return PlanStep(address, arguments, word("size", extent), grain), need
 
     # -- running ----------------------------------------------------------------------------------
-    def run(self, buffers: list[Buffer], scalars: list[Any], values: tuple[int, ...] = ()) -> list[Any]:
+    def run(
+        self, buffers: list[Buffer], scalars: list[Any], values: tuple[int, ...] = ()
+    ) -> list[Any]:
         """Runs on input buffers and Python numbers; returns the output buffers (None where the
         position is -1). `values` are those of the symbols, in the order of `symbols`."""
         bound = self.bind(values)
@@ -254,7 +276,8 @@ class NativePlan:
             size = dims.evaluate(site.size, bound.env)
             where = f" (recorded at {site.loc})" if site.loc else ""
             raise IndexError(
-                f"index {error.details[0]} is out of bounds for dimension {site.axis} with size {size}{where}"
+                f"index {error.details[0]} is out of bounds for dimension {site.axis} with size "
+                f"{size}{where}"
             ) from None
         finally:
             bound.error[:] = 0

@@ -166,7 +166,8 @@ def steady() -> None:
                 step(16)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     print(
-        f"  trie misses {c['trie_misses']}, plan misses {c['plan_misses']}, compiles {c['compiles']}, "
+        f"  trie misses {c['trie_misses']}, plan misses {c['plan_misses']}, compiles "
+        f"{c['compiles']}, "
         f"fresh allocations {c['fresh_allocations']}, peak memory grew by {grown} KiB"
     )
 

@@ -1,4 +1,5 @@
-"""Whole training programs, the same source on PyTorch and on tracec, compared by their parameters."""
+"""Whole training programs, the same source on PyTorch and on tracec, compared by their
+parameters."""
 
 from __future__ import annotations
 

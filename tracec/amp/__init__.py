@@ -11,13 +11,16 @@ class autocast:
     Raises NotImplementedError when entered with `enabled=True`.
     """
 
-    def __init__(self, device_type: str = "cpu", dtype=None, enabled: bool = True, cache_enabled=None):
+    def __init__(
+        self, device_type: str = "cpu", dtype=None, enabled: bool = True, cache_enabled=None
+    ):
         self.device_type, self.dtype, self.enabled = device_type, dtype, enabled
 
     def __enter__(self) -> autocast:
         if self.enabled:
             raise NotImplementedError(
-                "torch.autocast is not implemented; convert the model with .to(torch.bfloat16), or pass "
+                "torch.autocast is not implemented; convert the model with .to(torch.bfloat16), "
+                "or pass "
                 "enabled=False"
             )
         return self
@@ -34,10 +37,19 @@ class autocast:
 class GradScaler:
     """Loss scaling for float16 on CUDA; without CUDA it is disabled, with PyTorch's warning."""
 
-    def __init__(self, device: str = "cuda", init_scale: float = 65536.0, growth_factor: float = 2.0, backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True):
+    def __init__(
+        self,
+        device: str = "cuda",
+        init_scale: float = 65536.0,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ):
         if enabled:
             warnings.warn(
-                "torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.", stacklevel=2
+                "torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.",
+                stacklevel=2,
             )
         self._enabled = False
 

@@ -8,9 +8,20 @@ from .engine import backward as run
 from .mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 
 __all__ = [
-    "Function", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck",
-    "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled",
-]  # fmt: skip
+    "Function",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
 
 
 def _seed(root, gradient):
@@ -18,13 +29,18 @@ def _seed(root, gradient):
         if root.numel() != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
         if root.dtype.kind == "c":
-            raise RuntimeError("grad can be implicitly created only for real scalar outputs but got torch.complex")
+            raise RuntimeError(
+                "grad can be implicitly created only for real scalar outputs but got torch.complex"
+            )
         return None
     if not isinstance(gradient, record.Tensor):
-        raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
+        raise TypeError(
+            f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
+        )
     if gradient._spec.shape != root._spec.shape:
         raise RuntimeError(
-            f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has a shape "
+            f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has "
+            "a shape "
             f"of {root.shape}."
         )
     if gradient.dtype is not root.dtype:
@@ -40,11 +56,15 @@ def _pairs(tensors, grads) -> tuple[list, list]:
         grads = [grads]
     for root in roots:
         if not root.requires_grad:
-            raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+            raise RuntimeError(
+                "element 0 of tensors does not require grad and does not have a grad_fn"
+            )
     return roots, [_seed(r, g) for r, g in zip(roots, grads, strict=True)]
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph: bool = False, inputs=None) -> None:
+def backward(
+    tensors, grad_tensors=None, retain_graph=None, create_graph: bool = False, inputs=None
+) -> None:
     """Adds the gradients of `tensors` to the `.grad` of the leaves (only of `inputs`, if given).
 
     Raises RuntimeError if a tensor does not require grad, if a non-scalar comes without its
@@ -64,9 +84,15 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph: bool =
 
 
 def grad(
-    outputs, inputs, grad_outputs=None, retain_graph=None, create_graph: bool = False,
-    allow_unused=None, is_grads_batched: bool = False, materialize_grads: bool = False,
-):  # fmt: skip
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph: bool = False,
+    allow_unused=None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+):
     """The gradients of `outputs` (summed, weighted by `grad_outputs`) with respect to `inputs`.
 
     Returns one tensor per input, shaped like it; None for an unused one with `allow_unused`,
@@ -85,12 +111,15 @@ def grad(
     found = run(roots, seeds, keep, create_graph, wanted)
     if materialize_grads:
         found = [
-            record.apply("full", (0,), {"shape": tuple(t.shape), "dtype": t.dtype}) if g is None else g
+            record.apply("full", (0,), {"shape": tuple(t.shape), "dtype": t.dtype})
+            if g is None
+            else g
             for t, g in zip(wanted, found)
         ]
     elif not allow_unused and None in (missing := [None if g is None else 0 for g in found]):
         raise RuntimeError(
-            f"The differentiated Tensor at index {missing.index(None)} appears to not have been used in the "
+            f"The differentiated Tensor at index {missing.index(None)} appears to not have been "
+            "used in the "
             "graph. Set allow_unused=True if this is the desired behavior."
         )
     return tuple(found)

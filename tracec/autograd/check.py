@@ -18,11 +18,22 @@ def _tensors(outputs) -> list:
 
 
 def gradcheck(
-    func, inputs, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True,
-    nondet_tol: float = 0.0, check_undefined_grad: bool = True, check_grad_dtypes: bool = False,
-    check_batched_grad: bool = False, check_forward_ad: bool = False, check_backward_ad: bool = True,
-    fast_mode: bool = False, masked: bool | None = None,
-) -> bool:  # fmt: skip
+    func,
+    inputs,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
+) -> bool:
     """Whether the gradients of `func(*inputs)` with respect to the inputs that require grad equal
     central differences of step `eps` within `atol + rtol * |numerical|`.
 
@@ -73,7 +84,10 @@ def _check_output(func, inputs, wanted, k: int, out, eps: float, atol: float, rt
         seed = np.zeros(size, out.dtype.numpy)
         seed[j] = 1
         found = grad(
-            _tensors(func(*inputs))[k], wanted, from_numpy(seed.reshape(out.shape)), allow_unused=True
+            _tensors(func(*inputs))[k],
+            wanted,
+            from_numpy(seed.reshape(out.shape)),
+            allow_unused=True,
         )
         for n, (x, g, columns) in enumerate(zip(wanted, found, numerical, strict=True)):
             analytical = np.zeros(x.numel()) if g is None else g.detach().numpy().reshape(-1)
@@ -84,7 +98,17 @@ def _check_output(func, inputs, wanted, k: int, out, eps: float, atol: float, rt
                 )
 
 
-def gradgradcheck(func, inputs, grad_outputs=None, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True, **options) -> bool:
+def gradgradcheck(
+    func,
+    inputs,
+    grad_outputs=None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    **options,
+) -> bool:
     """`gradcheck` of the gradient function of `func`."""
     from ..creation import from_numpy
 
@@ -94,20 +118,32 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps: float = 1e-6, atol: f
     if grad_outputs is None:
         rng = np.random.default_rng(0)
         grad_outputs = [
-            from_numpy(rng.standard_normal(tuple(o.shape)).astype(o.dtype.numpy)).requires_grad_() for o in outs
+            from_numpy(rng.standard_normal(tuple(o.shape)).astype(o.dtype.numpy)).requires_grad_()
+            for o in outs
         ]
     else:
-        grad_outputs = [grad_outputs] if isinstance(grad_outputs, record.Tensor) else list(grad_outputs)
+        grad_outputs = (
+            [grad_outputs] if isinstance(grad_outputs, record.Tensor) else list(grad_outputs)
+        )
 
     def first(*args):
         xs, gs = args[: len(inputs)], args[len(inputs) :]
         found = grad(
-            _tensors(func(*xs)), [xs[i] for i in wanted], list(gs), create_graph=True, allow_unused=True
+            _tensors(func(*xs)),
+            [xs[i] for i in wanted],
+            list(gs),
+            create_graph=True,
+            allow_unused=True,
         )
         return tuple(g for g in found if g is not None and g.requires_grad)
 
     if not first(*inputs, *grad_outputs):
         return True
     return gradcheck(
-        first, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception
+        first,
+        (*inputs, *grad_outputs),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
     )

@@ -96,7 +96,8 @@ def _look(tensor, g) -> None:
     for hook in tuple((tensor._hooks or {}).values()) if not _is_cut(tensor) else ():
         if hook(g) is not None:
             raise NotImplementedError(
-                "a hook that was registered after its tensor had been used returned a gradient; register "
+                "a hook that was registered after its tensor had been used returned a gradient; "
+                "register "
                 "it before the first use to replace gradients"
             )
     if tensor._retain:

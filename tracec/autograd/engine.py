@@ -149,7 +149,15 @@ class _Run:
         seed_codes = [None if s is None else code_of(tr, s) for s in seeds]
         extra = tuple(self.open_wanted)
         again = len(h.running)
-        key = ("backward", tuple(codes), tuple(seed_codes), extra, self.keep, self.create_graph, again)
+        key = (
+            "backward",
+            tuple(codes),
+            tuple(seed_codes),
+            extra,
+            self.keep,
+            self.create_graph,
+            again,
+        )
         node = tr.node.children.get(key)
         if node is None:
             node = self._new_backward(tr, key, codes, seed_codes, extra)
@@ -183,8 +191,14 @@ class _Run:
         node = _child(tr, key, "backward", "", (), None)
         node.info = info
         outs = []
-        for code, spec in zip(info.targets, info.visited[1]):
-            outs.append((node.next, dense(spec.dtype, tuple(spec.shape), spec.device), int(self.create_graph)))
+        for spec in info.visited[1]:
+            outs.append(
+                (
+                    node.next,
+                    dense(spec.dtype, tuple(spec.shape), spec.device),
+                    int(self.create_graph),
+                )
+            )
             node.next += 2
             node.nbytes += spec.nbytes
         node.entries += len(outs)

@@ -66,7 +66,8 @@ class _Node:
         out = out if isinstance(out, tuple) else (out,)
         if len(out) < len(self.inputs) or any(g is not None for g in out[len(self.inputs) :]):
             raise RuntimeError(
-                f"function {self.function.__name__}Backward returned an incorrect number of gradients "
+                f"function {self.function.__name__}Backward returned an incorrect number of "
+                "gradients "
                 f"(expected {len(self.inputs)}, got {len(out)})"
             )
         pairs = []
@@ -82,8 +83,10 @@ class _Node:
                     fits = False
                 if not fits:
                     raise RuntimeError(
-                        f"Function {self.function.__name__}Backward returned an invalid gradient at index "
-                        f"{i} - got {list(g.shape)} but expected shape compatible with {list(x.shape)}"
+                        f"Function {self.function.__name__}Backward returned an invalid gradient "
+                        "at index "
+                        f"{i} - got {list(g.shape)} but expected shape compatible with "
+                        f"{list(x.shape)}"
                     )
                 g = g.sum_to_size(x.shape)
             pairs.append((x, g))
@@ -107,7 +110,8 @@ class Function:
     @staticmethod
     def backward(ctx, *grad_outputs):
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to "
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to "
             "use it with backward mode AD."
         )
 
@@ -119,7 +123,10 @@ class Function:
         grad_on = record.current().grad
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         wanted = grad_on and any(ctx.needs_input_grad)
-        inputs = [edges.alias(a) if wanted and need else None for a, need in zip(args, ctx.needs_input_grad)]
+        inputs = [
+            edges.alias(a) if wanted and need else None
+            for a, need in zip(args, ctx.needs_input_grad)
+        ]
         with no_grad():
             if cls.setup_context is not Function.setup_context:
                 out = cls.forward(*args, **kwargs)

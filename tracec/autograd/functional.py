@@ -15,14 +15,20 @@ def _tuple(x, what: str) -> tuple:
     out = tuple(x) if isinstance(x, (tuple, list)) else (x,)
     for i, t in enumerate(out):
         if not isinstance(t, record.Tensor):
-            raise TypeError(f"The {what} given to the function must be Tensors, but number {i} is {type(t).__name__}")
+            raise TypeError(
+                f"The {what} given to the function must be Tensors, but number {i} is "
+                f"{type(t).__name__}"
+            )
     return out
 
 
 def _fresh(inputs: tuple, create_graph: bool) -> tuple:
-    """The inputs as values to differentiate by, connected to the given ones if a graph is wanted."""
+    """The inputs as values to differentiate by, connected to the given ones if a graph is
+    wanted."""
     if create_graph:
-        return tuple(x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in inputs)
+        return tuple(
+            x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in inputs
+        )
     return tuple(x.detach().clone().requires_grad_() for x in inputs)
 
 
@@ -42,7 +48,9 @@ def _zeros(x):
 def _vectors(v, references: tuple, what: str) -> tuple:
     if v is None:
         if len(references) != 1 or references[0].numel() != 1:
-            raise RuntimeError(f"The vector v can only be None if {what} contains a single element.")
+            raise RuntimeError(
+                f"The vector v can only be None if {what} contains a single element."
+            )
         return tuple(_zeros(r) + 1 for r in references)
     vectors = _tuple(v, "vector v")
     if len(vectors) != len(references):
@@ -59,12 +67,17 @@ def _grads(outputs, inputs, grad_outputs, create_graph: bool, strict: bool) -> t
     found: tuple = (None,) * len(inputs)
     if pairs:
         found = grad(
-            [o for o, _ in pairs], inputs, [g for _, g in pairs], retain_graph=True,
-            create_graph=create_graph, allow_unused=True,
-        )  # fmt: skip
+            [o for o, _ in pairs],
+            inputs,
+            [g for _, g in pairs],
+            retain_graph=True,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
     if strict and any(g is None for g in found):
         raise RuntimeError(
-            f"Output of the user-provided function is independent of input {found.index(None)}. This is not allowed in "
+            f"Output of the user-provided function is independent of input {found.index(None)}. "
+            "This is not allowed in "
             "strict mode."
         )
     return tuple(_zeros(x) if g is None else g for x, g in zip(inputs, found))
@@ -94,9 +107,13 @@ def jvp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool
 
 
 def jacobian(
-    func: Callable, inputs, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
+    func: Callable,
+    inputs,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
     strategy: str = "reverse-mode",
-):  # fmt: skip
+):
     """The Jacobian of `func` at `inputs`: for each output and input a tensor of the output's shape
     followed by the input's. One backward pass per element of the outputs."""
     if strategy != "reverse-mode":
@@ -128,16 +145,22 @@ def _scalar(func: Callable) -> Callable:
     def run(*xs):
         out = func(*xs)
         if not isinstance(out, record.Tensor) or out.numel() != 1:
-            raise RuntimeError("The function given must return a single Tensor with a single element")
+            raise RuntimeError(
+                "The function given must return a single Tensor with a single element"
+            )
         return out.reshape(())
 
     return run
 
 
 def hessian(
-    func: Callable, inputs, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
+    func: Callable,
+    inputs,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
-):  # fmt: skip
+):
     """The second derivatives of a function with one element, by pairs of inputs."""
     single = isinstance(inputs, record.Tensor)
 

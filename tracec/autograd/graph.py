@@ -38,8 +38,16 @@ class Segment:
     """
 
     __slots__ = (
-        "program", "saved", "versions", "inputs", "input_versions", "sources", "time", "freed", "keep",
-    )  # fmt: skip
+        "program",
+        "saved",
+        "versions",
+        "inputs",
+        "input_versions",
+        "sources",
+        "time",
+        "freed",
+        "keep",
+    )
 
     def __init__(self, program, saved, versions, inputs, input_versions, sources):
         self.program, self.saved, self.versions = program, saved, versions
@@ -67,10 +75,15 @@ class Freed:
 
 def lost_history() -> Output:
     """The source of a computed value that was written where gradients are off."""
-    return Output(Freed(
-        "going backward through a computed tensor after it was written in place under no_grad is not "
-        "supported; write it with gradients on, or write a clone()"
-    ), 0)  # fmt: skip
+    return Output(
+        Freed(
+            "going backward through a computed tensor after it was written in place under "
+            "no_grad is "
+            "not "
+            "supported; write it with gradients on, or write a clone()"
+        ),
+        0,
+    )
 
 
 TWICE = (
@@ -82,7 +95,9 @@ TWICE = (
 
 
 def modified_message(spec, version: int, expected: int) -> str:
-    kind = {"f32": "Float", "f64": "Double", "f16": "Half", "bf16": "BFloat16"}.get(spec.dtype.code, "")
+    kind = {"f32": "Float", "f64": "Double", "f16": "Half", "bf16": "BFloat16"}.get(
+        spec.dtype.code, ""
+    )
     return (
         "one of the variables needed for gradient computation has been modified by an inplace "
         f"operation: [torch.{kind}Tensor {list(spec.shape)}] is at version {version}; expected "

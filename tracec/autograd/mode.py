@@ -50,7 +50,8 @@ class enable_grad(_Mode):
 
 
 class inference_mode(_Mode):
-    """`no_grad` for code whose results never meet autograd; `inference_mode(False)` does nothing."""
+    """`no_grad` for code whose results never meet autograd; `inference_mode(False)` does
+    nothing."""
 
     __slots__ = ("mode", "outer")
 

@@ -20,7 +20,8 @@ class Node:
 
 
 def node_of(tensor) -> Node:
-    """The node that made a non-leaf tensor; values of executed traces know only that they have one."""
+    """The node that made a non-leaf tensor; values of executed traces know only that they have
+    one."""
     if tensor._base is not None:
         return Node("ViewBackward0")
     st = tensor._st

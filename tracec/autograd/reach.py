@@ -52,7 +52,7 @@ def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
         n = maker[code]
         if code in extra:
             targets[code] = None
-        connected = dict((c, rg) for c, _, rg in (n.outs or ((n.code, n.spec, n.rg),)))[code]
+        connected = {c: rg for c, _, rg in (n.outs or ((n.code, n.spec, n.rg),))}[code]
         if not connected:
             targets[code] = None  # a source: an input, a leaf, an overwritten leaf, a border
             continue
@@ -67,9 +67,9 @@ def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
     info = Info()
     info.roots = tuple(roots)
     info.targets = tuple(targets)
-    info.through = frozenset(c for c in extra if dict(
-        (k, rg) for k, _, rg in (maker[c].outs or ((maker[c].code, maker[c].spec, maker[c].rg),))
-    )[c]) if extra else frozenset()  # fmt: skip
+    info.through = frozenset(c for c in extra if {
+        k: rg for k, _, rg in (maker[c].outs or ((maker[c].code, maker[c].spec, maker[c].rg),))
+    }[c]) if extra else frozenset()  # fmt: skip
     info.origins = tuple(
         (None, 0) if c in info.through else origin.get(c, (None, 0)) for c in targets
     )

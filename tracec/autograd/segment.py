@@ -8,7 +8,13 @@ from tracec_ir.core import Func, Value
 from tracec_ir.optable import lookup
 from tracec_ir.types import TensorType
 
-_CHEAP = {"const", "iota", "broadcast", "detach", "element_count"}  # recomputed rather than saved, if made of constants
+_CHEAP = {
+    "const",
+    "iota",
+    "broadcast",
+    "detach",
+    "element_count",
+}  # recomputed rather than saved, if made of constants
 
 
 class Backward:
@@ -99,7 +105,9 @@ class SegmentProgram:
             found = self._replay[outs, through] = Replay(self, outs, targets)
         return found
 
-    def _make(self, outs: tuple[int, ...], through: tuple[int, ...], first: bool = False) -> Backward:
+    def _make(
+        self, outs: tuple[int, ...], through: tuple[int, ...], first: bool = False
+    ) -> Backward:
         b = Builder()
         b.ops = list(self.ops)
         forward = {r for op in self.ops for r in op.results} | set(self.params)
@@ -118,10 +126,14 @@ class SegmentProgram:
             have = env.get(v)
             if have is None:
                 if v in forward and not _is_constant(v):
-                    have = saved_params.setdefault(v, Value(v.type, name=f"saved{len(saved_params)}"))
+                    have = saved_params.setdefault(
+                        v, Value(v.type, name=f"saved{len(saved_params)}")
+                    )
                     env[v] = have
                 else:  # a constant of the forward pass: made again
-                    out = back.emit(v.op.name, [get(x) for x in v.op.operands], v.op.attrs, v.op.regions)
+                    out = back.emit(
+                        v.op.name, [get(x) for x in v.op.operands], v.op.attrs, v.op.regions
+                    )
                     env.update(zip(v.op.results, out, strict=True))
                     have = env[v]
             return have
@@ -166,14 +178,18 @@ def saves(
     return found
 
 
-def _find_saves(name: str, types: tuple, attrs: dict, wanted: tuple[bool, ...]) -> tuple[frozenset[int], frozenset[int]]:
+def _find_saves(
+    name: str, types: tuple, attrs: dict, wanted: tuple[bool, ...]
+) -> tuple[frozenset[int], frozenset[int]]:
     b = Builder()
     params = [Value(t) for t in types]
     results = b.apply(name, params, attrs)
     n = len(b.ops)
     outs = [r for r in results if isinstance(r.type, TensorType) and r.dtype.kind in "fc"]
     tensors = [
-        p for p, w in zip(params, wanted) if w and isinstance(p.type, TensorType) and p.dtype.kind in "fc"
+        p
+        for p, w in zip(params, wanted)
+        if w and isinstance(p.type, TensorType) and p.dtype.kind in "fc"
     ]
     seeds = [Value(r.type) for r in outs]
     try:

@@ -13,10 +13,30 @@ _TOLERANCE = {
 }  # fmt: skip
 
 
-def assert_close(actual, expected, *, allow_subclasses: bool = True, rtol: float | None = None, atol: float | None = None, equal_nan: bool = False, check_device: bool = True, check_dtype: bool = True, check_layout: bool = True, check_stride: bool = False, msg=None) -> None:
+def assert_close(
+    actual,
+    expected,
+    *,
+    allow_subclasses: bool = True,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = False,
+    check_device: bool = True,
+    check_dtype: bool = True,
+    check_layout: bool = True,
+    check_stride: bool = False,
+    msg=None,
+) -> None:
     """Raises AssertionError unless `|actual - expected| <= atol + rtol * |expected|` everywhere and
     shapes and dtypes agree. Sequences and mappings are compared item by item."""
-    options = dict(rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, check_stride=check_stride, msg=msg)
+    options = {
+        "rtol": rtol,
+        "atol": atol,
+        "equal_nan": equal_nan,
+        "check_dtype": check_dtype,
+        "check_stride": check_stride,
+        "msg": msg,
+    }
     if isinstance(actual, dict) and isinstance(expected, dict):
         if actual.keys() != expected.keys():
             raise AssertionError("The keys of the mappings do not match")
@@ -25,7 +45,9 @@ def assert_close(actual, expected, *, allow_subclasses: bool = True, rtol: float
         return
     if isinstance(actual, (list, tuple)) and isinstance(expected, (list, tuple)):
         if len(actual) != len(expected):
-            raise AssertionError(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}")
+            raise AssertionError(
+                f"The length of the sequences mismatch: {len(actual)} != {len(expected)}"
+            )
         for a, b in zip(actual, expected):
             assert_close(a, b, **options)
         return
@@ -38,15 +60,18 @@ def _compare(actual, expected, rtol, atol, equal_nan, check_dtype, check_stride,
     if isinstance(actual, Tensor) and isinstance(expected, Tensor):
         if actual.shape != expected.shape:
             raise AssertionError(
-                f"The values for attribute 'shape' do not match: {actual.shape} != {expected.shape}."
+                f"The values for attribute 'shape' do not match: {actual.shape} != "
+                f"{expected.shape}."
             )
         if check_dtype and actual.dtype is not expected.dtype:
             raise AssertionError(
-                f"The values for attribute 'dtype' do not match: {actual.dtype} != {expected.dtype}."
+                f"The values for attribute 'dtype' do not match: {actual.dtype} != "
+                f"{expected.dtype}."
             )
         if check_stride and actual.stride() != expected.stride():
             raise AssertionError(
-                f"The values for attribute 'stride()' do not match: {actual.stride()} != {expected.stride()}."
+                f"The values for attribute 'stride()' do not match: {actual.stride()} != "
+                f"{expected.stride()}."
             )
     codes = [t.dtype.code for t in (actual, expected) if isinstance(t, Tensor)]
     if rtol is None:
@@ -63,7 +88,8 @@ def _compare(actual, expected, rtol, atol, equal_nan, check_dtype, check_stride,
         relative = difference / np.abs(b)
     raise AssertionError(
         "Tensor-likes are not close!\n\n"
-        f"Mismatched elements: {int((~close).sum())} / {close.size} ({100 * (~close).mean():.1f}%)\n"
+        f"Mismatched elements: {int((~close).sum())} / {close.size} "
+        f"({100 * (~close).mean():.1f}%)\n"
         f"Greatest absolute difference: {np.nanmax(difference)} (up to {atol} allowed)\n"
         f"Greatest relative difference: {np.nanmax(relative)} (up to {rtol} allowed)"
     )

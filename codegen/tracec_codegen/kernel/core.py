@@ -8,18 +8,18 @@ whose symbols name loop variables, size arguments, or integer scalar values of t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
 
 from tracec_ir.dims import Dim
 from tracec_ir.dtypes import DType
 
-Number = Union[int, float, bool]
+Number = int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
 class Buf:
     """A buffer argument. `mode`: "in", "out" or "inout". Buffers never alias unless `alias` names
-    the input whose memory an output may share element by element (same index, read before write)."""
+    the input whose memory an output may share element by element (same index, read before
+    write)."""
 
     name: str
     dtype: DType
@@ -57,7 +57,8 @@ class Scalar:
 
 @dataclass(slots=True)
 class IndexValue:
-    """name = the value of an index expression, as an i64 scalar (lane-dependent in vector loops)."""
+    """name = the value of an index expression, as an i64 scalar (lane-dependent in vector
+    loops)."""
 
     name: str
     index: Dim
@@ -66,7 +67,8 @@ class IndexValue:
 
 @dataclass(slots=True)
 class Load:
-    """name = buf[index]; where `mask` (a b1 scalar) is false nothing is read and the value is `other`."""
+    """name = buf[index]; where `mask` (a b1 scalar) is false nothing is read and the value is
+    `other`."""
 
     name: str
     buf: str
@@ -91,9 +93,9 @@ class Store:
 @dataclass(slots=True)
 class Carry:
     """An accumulator of a loop: starts as `init`, takes `combine(acc, update)` each iteration.
-    `combine`: "sum", "prod", "max", "min" (NaN wins), "any", "all", or "last". After the loop `name`
-    is the result. Inside a "serial" loop `name` may be read (scans); in a "reduce" loop it may not,
-    and the emitter may keep several partial accumulators."""
+    `combine`: "sum", "prod", "max", "min" (NaN wins), "any", "all", or "last". After the loop
+    `name` is the result. Inside a "serial" loop `name` may be read (scans); in a "reduce" loop
+    it may not, and the emitter may keep several partial accumulators."""
 
     name: str
     init: Number | str  # a number, or the name of a scalar of the enclosing scope
@@ -103,7 +105,8 @@ class Carry:
 
 @dataclass(slots=True)
 class Update:
-    """acc = combine(acc, value); `mask` false leaves it. Only directly in the body of acc's loop."""
+    """acc = combine(acc, value); `mask` false leaves it. Only directly in the body of acc's
+    loop."""
 
     carry: str
     value: str
@@ -169,7 +172,8 @@ class Check:
 class Kernel:
     """A kernel. Arguments in order: `bufs`, then `sizes`. Body: scratch declarations, then either
     one parallel loop or plain statements (then the extent is 1). `uses_error`: word 0 of the
-    arguments is the error record. `cost`: estimated nanoseconds per iteration of the parallel loop."""
+    arguments is the error record. `cost`: estimated nanoseconds per iteration of the parallel
+    loop."""
 
     name: str
     bufs: list[Buf]
@@ -186,6 +190,4 @@ class Kernel:
         return last.extent if isinstance(last, Loop) and last.kind == "parallel" else 1
 
 
-Stmt = Union[
-    Const, Scalar, IndexValue, Load, Store, Update, ArgUpdate, Loop, Scratch, Check
-]
+Stmt = Const | Scalar | IndexValue | Load | Store | Update | ArgUpdate | Loop | Scratch | Check

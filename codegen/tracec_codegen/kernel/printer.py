@@ -102,8 +102,11 @@ class _Printer:
         if isinstance(s, Scalar):
             attrs = ", ".join(f"{k}={_attr(v)}" for k, v in sorted(s.attrs.items()))
             args = ", ".join([self.name(a) for a in s.args])
-            return (f"{self.name(s.name)} = {s.op}({args})" + (f" [{attrs}]" if attrs else "")
-                    + f" : {s.dtype.code}")
+            return (
+                f"{self.name(s.name)} = {s.op}({args})"
+                + (f" [{attrs}]" if attrs else "")
+                + f" : {s.dtype.code}"
+            )
         if isinstance(s, IndexValue):
             index = self.index(s.index)
             return f"{self.name(s.name)} = index({index}) : {s.dtype.code}"

@@ -96,8 +96,10 @@ class _Verifier:
         where = f"loop {s.var}"
         self.need(s.kind in _KINDS, f"{where} has kind {s.kind!r}")
         last = self.kernel.body and s is self.kernel.body[-1]
-        self.need(s.kind != "parallel" or (top and bool(last)),
-                  f"{where} is parallel but not the last outermost statement")
+        self.need(
+            s.kind != "parallel" or (top and bool(last)),
+            f"{where} is parallel but not the last outermost statement",
+        )
         self.need(s.kind != "parallel" or not s.carries, f"{where} is parallel and has carries")
         self.index(s.extent, scope, where)
         inner = dict(scope)

@@ -63,7 +63,8 @@ def count(b: Builder, x: Value, over: Iterable[int], dtype: DType):
 
 
 def divisor(b: Builder, x: Value, over: Iterable[int], dtype: DType) -> Value:
-    """`count` as an operation of its own: a constant would tell functions of different sizes apart."""
+    """`count` as an operation of its own: a constant would tell functions of different sizes
+    apart."""
     return b.emit1("element_count", size=dims.product(x.shape[a] for a in over), dtype=dtype)
 
 

@@ -15,10 +15,12 @@ from .common import (
     iota_along,
     masked,
     numel,
-    size as size_operand,
     spelled,
     unsqueeze,
     wide,
+)
+from .common import (
+    size as size_operand,
 )
 
 

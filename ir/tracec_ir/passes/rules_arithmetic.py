@@ -24,7 +24,9 @@ def _like(b: Builder, v: Value, value: object) -> Value:
 )
 def fold_constants(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     """An op on 0-d constants is a constant."""
-    if not operands or any(not made_by(v, "const") or getattr(v.type, "shape", ()) for v in operands):
+    if not operands or any(
+        not made_by(v, "const") or getattr(v.type, "shape", ()) for v in operands
+    ):
         return None
     (t,) = lookup(name).infer([v.type for v in operands], attrs)
     if t.dtype.kind == "c" or any(v.dtype.kind == "c" for v in operands):
