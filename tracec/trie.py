@@ -1,0 +1,76 @@
+"""The trie of traces: its nodes, and the reasons to execute a path of it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Flush(Enum):
+    """Why a trace was executed."""
+
+    VALUE = "a value was needed"
+    STEP = "an optimizer step ended"
+    CALL = "a module's outermost call ended without gradients"
+    BUDGET = "the trace reached its op or memory budget"
+    SYNC = "synchronisation was asked for"
+    THREAD = "another thread needed a value"
+    FOREIGN = "memory shared with NumPy or DLPack was written"
+    CONTEXT = "a setting that traces depend on changed"
+    DATA = "a result's size depends on data"
+
+
+class Node:
+    """A trie node: one instruction and what is known about it.
+
+    `kind` is "root", "in", "op", "view", "assign", "write", "leaf", "fn", "backward" or "segment";
+    `code`, `spec`, `rg` describe the first result, `outs` all of several; `entries` is how many
+    results the trace holds after this node, `next` the next free code.
+    """
+
+    __slots__ = (
+        "children", "parent", "kind", "name", "operands", "attrs", "code", "spec", "rg", "outs",
+        "next", "entries", "plans", "info", "loc", "depth", "nbytes", "path_codes", "hits",
+    )  # fmt: skip
+
+    def __init__(
+        self, parent: Node | None, kind: str, name: str = "", operands: tuple = (), attrs=None
+    ):
+        self.parent, self.kind, self.name, self.operands, self.attrs = (
+            parent,
+            kind,
+            name,
+            operands,
+            attrs,
+        )
+        self.children: dict = {}
+        self.code, self.spec, self.rg, self.outs = 0, None, 0, ()
+        self.plans: dict = {}
+        self.info = self.path_codes = None
+        self.loc, self.hits = "", 0
+        if parent is None:
+            self.next, self.entries, self.depth, self.nbytes = 0, 0, 0, 0
+        else:
+            self.next, self.entries = parent.next, parent.entries
+            self.depth, self.nbytes = parent.depth + 1, parent.nbytes
+
+    def path(self) -> list[Node]:
+        """The instructions from the root to here."""
+        out = []
+        node: Node | None = self
+        while node.parent is not None:
+            out.append(node)
+            node = node.parent
+        out.reverse()
+        return out
+
+    def entry_codes(self) -> tuple[int, ...]:
+        """The code of every entry of `Trace.results` when the trace stands at this node."""
+        if self.path_codes is None:
+            codes: list[int] = []
+            for n in self.path():
+                if n.kind == "assign_many":
+                    codes.extend(c for c, _, _ in n.outs)
+                elif n.entries > n.parent.entries:
+                    codes.extend(c for c, _, _ in n.outs) if n.outs else codes.append(n.code)
+            self.path_codes = tuple(codes)
+        return self.path_codes
