@@ -7,7 +7,7 @@ Index expressions of kernels use the same class with loop variables as symbols.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Union
 
@@ -172,7 +172,7 @@ def _unknown_key(unknown: Sym | Atom) -> tuple:
     return unknown.sort_key()
 
 
-def _terms(dim: Dim):
+def _terms(dim: Dim) -> Iterable[tuple[tuple, int]]:
     return dim.terms.items() if isinstance(dim, Poly) else (((), dim),)
 
 
@@ -273,7 +273,7 @@ def maximum(a: Dim, b: Dim) -> Dim:
     return a if a == b else _atom("max", a, b)
 
 
-def product(dims) -> Dim:
+def product(dims: Iterable[Dim]) -> Dim:
     """The product of dims; 1 for none."""
     out: Dim = 1
     for d in dims:
@@ -359,7 +359,7 @@ _active: list[Guards] = []
 
 
 @contextmanager
-def guards():
+def guards() -> Iterator[Guards]:
     """Collects the relations that are decided by hint inside the block.
 
     If the block raises, whoever collects outside gets them too: they led to the error.

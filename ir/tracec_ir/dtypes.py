@@ -20,7 +20,7 @@ class DType:
     def __repr__(self) -> str:
         return "torch." + self.name
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return by_code, (self.code,)
 
     def __copy__(self) -> DType:

@@ -11,6 +11,8 @@ a pattern twice need not be one.
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import dims
 from .builder import Builder
 from .core import Func, Op, Value
@@ -69,7 +71,7 @@ class _Pairs:
                     return dims.floordiv(s, k)
         raise _NoPattern
 
-    def attr(self, a, b, fresh: bool = False):
+    def attr(self, a: Any, b: Any, fresh: bool = False) -> Any:
         """One attribute value for both; `fresh` sizes may bring new symbols."""
         if type(a) is int and type(b) is int:
             return self.param(a, b) if fresh else self.explain(a, b)
@@ -158,7 +160,7 @@ def bind(h: Func, k: Func) -> dict[str, int] | None:
     return env
 
 
-def _read_symbols(general, concrete, env: dict[str, int]) -> None:
+def _read_symbols(general: Any, concrete: Any, env: dict[str, int]) -> None:
     """Notes the value of every size that is just a symbol."""
     if isinstance(general, tuple) and isinstance(concrete, tuple):
         for a, b in zip(general, concrete):
@@ -169,7 +171,7 @@ def _read_symbols(general, concrete, env: dict[str, int]) -> None:
             env.setdefault(mono[0].name, concrete)
 
 
-def _matches(general, concrete, env: dict[str, int]) -> bool:
+def _matches(general: Any, concrete: Any, env: dict[str, int]) -> bool:
     if isinstance(general, Poly):
         return type(concrete) is int and dims.evaluate(general, env) == concrete
     if isinstance(general, tuple):

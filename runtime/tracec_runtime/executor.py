@@ -7,6 +7,7 @@ outputs, the temporaries, and the values of sizes. Scalars are 8-byte cells of t
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ from .memory import Buffer, allocate
 
 GRAIN = 10_000.0  # nanoseconds of work that are worth giving to a thread
 PARALLEL = 30_000.0  # nanoseconds below which a step stays on one thread
+
+Sizes = dict[str, int]
+Word = Callable[[str, int], int]  # (what it is, value) -> index in the table
+Planned = tuple[PlanStep | None, int]  # a step, and the scratch bytes that it needs
 
 _CELL = {"i64": "q", "f64": "d", "b1": "q"}
 
@@ -189,7 +194,9 @@ class NativePlan:
         out.stretches = stretches
         return out
 
-    def _kernel_step(self, n: int, step: KernelStep, env, word, buffer_word):
+    def _kernel_step(
+        self, n: int, step: KernelStep, env: Sizes, word: Word, buffer_word: Callable[[int], int]
+    ) -> Planned:
         from tracec_codegen.llvm.emit import scratch_bytes
 
         kernel = step.kernel
@@ -209,7 +216,14 @@ class NativePlan:
         need = dims.evaluate(scratch_bytes(kernel), local)
         return PlanStep(self.addresses[n], arguments, word("size", extent), grain), need
 
-    def _call_step(self, step: CallStep, env, word, buffer_word, derived):
+    def _call_step(
+        self,
+        step: CallStep,
+        env: Sizes,
+        word: Word,
+        buffer_word: Callable[[int], int],
+        derived: Callable[[int, int], int],
+    ) -> Planned:
         extent = dims.evaluate(step.extent, env)
         if extent <= 0:
             return None, 0
@@ -239,7 +253,7 @@ class NativePlan:
         position is -1). `values` are those of the symbols, in the order of `symbols`."""
         bound = self.bind(values)
         if scalars:
-            self.pack(self.cells, 0, *scalars)
+            self.pack(self.cells.data, 0, *scalars)
         outputs: list[Buffer] = []
         donated = self.donated
         for j, nbytes in enumerate(bound.out_bytes):
@@ -282,7 +296,15 @@ class NativePlan:
         finally:
             bound.error[:] = 0
 
-    def _array(self, b: int, bound: Bound, buffers, scalars, outputs, arena) -> Any:
+    def _array(
+        self,
+        b: int,
+        bound: Bound,
+        buffers: list[Buffer],
+        scalars: list[Any],
+        outputs: list[Buffer],
+        arena: Any,
+    ) -> Any:
         program = self.program
         info = program.buffers[b]
         if info.scalar:
@@ -296,7 +318,15 @@ class NativePlan:
         buffer = buffers[at] if at < self.n_tensors else outputs[at - self.n_tensors]
         return buffer.array(shape, info.dtype.numpy)
 
-    def _host(self, step: HostStep, bound: Bound, buffers, scalars, outputs, arena) -> None:
+    def _host(
+        self,
+        step: HostStep,
+        bound: Bound,
+        buffers: list[Buffer],
+        scalars: list[Any],
+        outputs: list[Buffer],
+        arena: Any,
+    ) -> None:
         counters.host_steps += 1
         args = [self._array(b, bound, buffers, scalars, outputs, arena) for b in step.args]
         attrs = {k: _resolve(v, bound.env) for k, v in step.attrs.items()}

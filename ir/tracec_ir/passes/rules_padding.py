@@ -27,7 +27,7 @@ def neighbours(b: Builder, operands: Operands, attrs: dict) -> Found:
     if axis is None:
         axis = _side_by_side(second, first)
         first, second = second, first
-    if axis is None:
+    if axis is None or first.op is None or second.op is None:
         return None
     x, y = first.op.operands[0], second.op.operands[0]
     joined = b.emit("concat", (*_parts(x, axis), *_parts(y, axis)), {"axis": axis})[0]
@@ -51,6 +51,7 @@ def _side_by_side(first: Value, second: Value) -> int | None:
     """The axis along which `second` begins where `first` ends, all else being equal."""
     if not (_zero_padded(first) and _zero_padded(second)):
         return None
+    assert first.op is not None and second.op is not None
     a, c = first.op.attrs, second.op.attrs
     differing = [
         i for i in range(first.rank) if (a["low"][i], a["high"][i]) != (c["low"][i], c["high"][i])
