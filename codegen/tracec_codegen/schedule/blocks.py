@@ -10,13 +10,19 @@ from tracec_ir.core import Op, Value
 from tracec_ir.dims import Dim
 from tracec_ir.types import TensorType
 
+from ..kernel.core import Scratch
 from . import cost, indexing, loops
 from .fuse import Group
+from .loops import Accumulator
 from .lower import COLUMN_BLOCK, REDUCE_BLOCK, KernelMaker, Lowering, Storage, group_cost
-from .nodes import Node
+from .nodes import Node, element, full_index
 
 _MAX_BLOCKS = 256
 _MIN_BLOCKS = 16
+WIDE = 128  # columns from which on rows are worth reading in order
+WIDEST = 8192  # sums, of all reductions together, that stay in the caches next to the rows
+_ROW_BLOCKS = 64
+_MIN_ROWS = 16
 
 
 def lower_split(
@@ -28,7 +34,7 @@ def lower_split(
     first.begin(group)
     first.cost += group_cost(group)
     lowering = Lowering(first, group, needed, parallel=True)
-    partials = _block_kernel(lowering)
+    partials = _rows_in_order(lowering) if _streams(group) else _block_kernel(lowering)
     lowering.publish()
     first.end()
     second = KernelMaker(storage, lanes)
@@ -75,6 +81,71 @@ def _block_kernel(lowering: Lowering) -> list[tuple[Node, Value]]:
         body.place(loops.nest([over], ["parallel"]))
         return partials
     body.place(loops.nest([over, *outer], ["parallel", *kinds], unroll if group.columns else 0))
+    return partials
+
+
+def _streams(group: Group) -> bool:
+    """Whether a column reduction is better done row by row, with the sums of all columns in the
+    first-level cache: wide rows are then read once, in the order of memory."""
+    reductions = [n for n in group.nodes if n not in group.rows and n.kind != "map"]
+    width = dims.product(group.kept)
+    return (
+        group.columns
+        and WIDE <= cost.known(width) <= WIDEST // len(reductions)
+        and cost.at_most(width) <= 4 * WIDEST
+        and all(n.kind == "reduce" and n.op is not None for n in reductions)
+        and all(n.op.attrs["kind"] == "sum" and n.op.operands[0].dtype.kind == "f"
+                for n in reductions if n.op is not None)
+    )  # fmt: skip
+
+
+def _rows_in_order(lowering: Lowering) -> list[tuple[Node, Value]]:
+    """Emits the kernel over blocks of rows that adds row after row to sums kept in scratch."""
+    body, group, maker = lowering.body, lowering.group, lowering.maker
+    axes = sorted(group.axes or ())
+    kept = [i for i in range(len(group.space)) if i not in axes]
+    block_at = body.open(1)  # its extent is known once the loops inside are
+    over = body.frames[-1]
+    symbols: dict[int, Dim] = {i: body.open(group.space[i]) for i in (*axes, *kept)}
+    order = [symbols[i] for i in range(len(group.space))]
+    column = indexing.flatten([symbols[i] for i in kept], group.kept)
+    width = dims.product(group.kept)
+    sums: list[tuple[Node, Accumulator, str]] = []
+    for node in group.nodes:
+        if node in group.rows:
+            continue
+        index = full_index(node.shape, order)
+        if node.kind == "map":
+            (v,) = node.values
+            lowering.store(v, element(body, node, index), indexing.flatten(index, node.shape))
+            continue
+        term = lowering.accumulator(node, index)
+        total = body.fresh("_s")
+        maker.scratch.append(Scratch(total, term.dtype, width))
+        new = body.scalar("add", (body.load(total, column, term.dtype), term.value), term.dtype)
+        body.store(total, column, new)
+        sums.append((node, term, total))
+    inner = loops.merged([body.close() for _ in kept][::-1])
+    body.place(loops.nest(inner, ["serial"] * (len(inner) - 1) + ["vector"]))
+    rows = loops.merged([body.close() for _ in axes][::-1])
+    block = max(_MIN_ROWS, -(-cost.known(rows[0].extent) // _ROW_BLOCKS))
+    over.extent = loops.split(rows, 0, block, over.var).extent
+    at = body.open(width)
+    for _, term, total in sums:
+        body.store(total, at, body.const(0.0, term.dtype))
+    body.place(loops.nest([body.close()], ["vector"]))
+    body.place(loops.nest(rows, ["serial"] * len(rows)))
+    at = body.open(width)
+    partials: list[tuple[Node, Value]] = []
+    for node, term, total in sums:
+        v = Value(TensorType(term.dtype, (over.extent, *group.kept)), name="partial")
+        maker.storage.of[v] = maker.storage.new(v)
+        buffer = maker.buffer(maker.storage.of[v], "out")
+        body.store(buffer, block_at * width + at, body.load(total, at, term.dtype))
+        partials.append((node, v))
+    body.place(loops.nest([body.close()], ["vector"]))
+    body.close()
+    body.place(loops.nest([over], ["parallel"]))
     return partials
 
 

@@ -20,7 +20,7 @@ from .nodes import Node, Nodes, full_index
 _LOOK_BACK = 24  # groups without a dependency that a node considers joining
 _SPLIT_WORK = 65_536  # elements from which on a reduction to few values is cut into blocks
 _SPLIT_ROWS = 16
-_SPLIT_COLUMNS = 1024
+_SPLIT_COLUMNS = 4097
 
 
 @dataclass(eq=False, slots=True)

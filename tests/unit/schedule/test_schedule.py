@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.schedule.execute import run_program
+from tracec_codegen.kernel.core import Scratch
 from tracec_codegen.program import Program
 from tracec_codegen.schedule import schedule
 from tracec_codegen.target import named_target
@@ -261,3 +262,16 @@ def test_attention_like_batches(heads):
     args = numbers(f32(4, 5, 3, 32), f32(4, 6, 3, 32))
     want = np.einsum("nqhd,nkhd->nhqk", *args)
     np.testing.assert_allclose(run_program(program, args)[0], want, rtol=1e-4, atol=1e-4)
+
+
+
+def test_wide_column_sums_read_rows_in_order():
+    """Sums over many wide rows keep the sums of all columns in scratch, row after row."""
+
+    def body(b, x):
+        return b.reduce(b.mul(x, 3.0), "sum", (0,)), b.reduce(x, "sum", (0,))
+
+    program = check(body, f32(600, 200), rtol=2e-4)
+    first = program.steps[0].kernel
+    assert sum(isinstance(s, Scratch) for s in first.body) == 2
+    assert len(program.steps) == 2
