@@ -47,13 +47,15 @@ class Buffer:
 @record
 @dataclass(slots=True)
 class KernelStep:
-    """One launch. `args[i]` is the buffer bound to `kernel.bufs[i]`; the values of the kernel's
-    `sizes` are dims over the program's symbols, in order."""
+    """One launch. `args[i]` is the buffer bound to `kernel.bufs[i]`, from its element `offsets[i]`
+    on (none: from the first); the values of the kernel's `sizes` are dims over the program's
+    symbols, in order."""
 
     kernel: Kernel
     args: tuple[int, ...]
     sizes: tuple[Dim, ...] = ()
     cost: float = 0.0  # estimated nanoseconds of the whole step on one core
+    offsets: tuple[int, ...] = ()
 
     @property
     def reads(self) -> set[int]:
@@ -235,6 +237,8 @@ def _step_text(program: Program, step: Step) -> str:
         outs = names(a for m, a in args if m != "in")
         ins = names(a for m, a in args if m == "in")
         text = f"{outs} = kernel {step.kernel.name}({ins})"
+        if any(step.offsets):
+            text += f" at {', '.join(map(str, step.offsets))}"
         origin = step.kernel.origin
     elif isinstance(step, CallStep):
         words = ", ".join(

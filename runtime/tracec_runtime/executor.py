@@ -59,7 +59,7 @@ class Bound:
     arena_addr: int
     env: dict[str, int]
     error: np.ndarray
-    derived: list[tuple[int, int, int]]
+    derived: tuple[np.ndarray, np.ndarray, np.ndarray] | None  # places: table index, base, bytes
 
 
 class NativePlan:
@@ -135,12 +135,13 @@ class NativePlan:
                 return word("cell", self.cells.ctypes.data + 8 * (-1 - s))
             return s
 
-        out.derived = []
+        inside: dict[tuple[int, int], int] = {}
 
         def derived(base: int, nbytes: int) -> int:
             """The table index of an address inside the buffer whose address stands at `base`."""
-            at = word("inside", len(out.derived))
-            out.derived.append((at, base, nbytes))
+            at = inside.get((base, nbytes))
+            if at is None:
+                at = inside[base, nbytes] = word("inside", len(inside))
             return at
 
         out.stretches = []
@@ -160,7 +161,7 @@ class NativePlan:
                 out.stretches.append(step)
                 continue
             if isinstance(step, KernelStep):
-                planned, need = self._kernel_step(n, step, env, word, buffer_word)
+                planned, need = self._kernel_step(n, step, env, word, buffer_word, derived)
             else:
                 planned, need = self._call_step(step, env, word, buffer_word, derived)
             if planned is not None:
@@ -181,6 +182,10 @@ class NativePlan:
         out.error = np.zeros(ERROR_WORDS, np.int64)
         words[0] = out.error.ctypes.data
         out.table = np.array(words, np.int64)
+        out.derived = None
+        if inside:
+            places = np.array([(at, *place) for place, at in inside.items()], np.int64)
+            out.derived = (places[:, 0].copy(), places[:, 1].copy(), places[:, 2].copy())
         out.arena_addr = 0
         stretches: list[Any] = []
         for s in out.stretches:
@@ -195,7 +200,13 @@ class NativePlan:
         return out
 
     def _kernel_step(
-        self, n: int, step: KernelStep, env: Sizes, word: Word, buffer_word: Callable[[int], int]
+        self,
+        n: int,
+        step: KernelStep,
+        env: Sizes,
+        word: Word,
+        buffer_word: Callable[[int], int],
+        derived: Callable[[int, int], int],
     ) -> Planned:
         from tracec_codegen.llvm.emit import scratch_bytes
 
@@ -207,7 +218,12 @@ class NativePlan:
         if extent <= 0:
             return None, 0
         arguments = [0] if kernel.uses_error else []
-        arguments += [buffer_word(b) for b in step.args]
+        places = [buffer_word(b) for b in step.args]
+        for i, offset in enumerate(step.offsets):
+            if offset:
+                size = self.program.buffers[step.args[i]].dtype.itemsize
+                places[i] = derived(places[i], offset * size)
+        arguments += places
         arguments += [word("size", local[s.name]) for s in kernel.sizes]
         each = max(kernel.cost, 1e-3)
         grain = max(1, int(GRAIN / each))
@@ -266,10 +282,10 @@ class NativePlan:
             bound.arena_addr = arena.addr
             for at, offset in bound.temps:
                 bound.table[at] = arena.addr + offset
-        if bound.derived:
+        if bound.derived is not None:
             bound.table[1 : 1 + len(words)] = words
-            for at, base, offset in bound.derived:
-                bound.table[at] = bound.table[base] + offset
+            inside, base, distance = bound.derived
+            bound.table[inside] = bound.table[base] + distance
         launch = self.library.launch
         for stretch in bound.stretches:
             if stretch.__class__ is HostStep:

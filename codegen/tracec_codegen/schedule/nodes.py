@@ -22,7 +22,9 @@ from .expressions import inlinable
 from .indexing import Index
 
 _CHAIN = 48  # ops that are computed in one expression at most
-OWN_LOOPS = ("scan", "scatter", "write")  # ops whose loops are lowered by themselves
+OWN_LOOPS = ("scan", "scatter", "write", "concat")  # ops whose loops are lowered by themselves
+_FEW_PARTS = 4  # parts of a concatenation up to which readers choose among them
+_SELECTS = 32_768  # choices up to which they do so anyhow
 SMALL_DOT = 4096  # multiplications up to which a dot is an ordinary reduction
 
 
@@ -127,7 +129,11 @@ def _heavy(op: Op) -> str:
 
 def own_loops(op: Op) -> bool:
     """Whether an op with loops of its own has a kernel (16-bit floats accumulate in f32, which a
-    scatter in place cannot)."""
+    scatter in place cannot) and needs it: the parts of a long concatenation are stored one by one,
+    those of a short one chosen for each element where it is read."""
+    if op.name == "concat":
+        parts = len(op.operands)
+        return parts > _FEW_PARTS and parts * cost.known(numel(op.result)) > _SELECTS
     half = op.result.dtype.code in ("f16", "bf16")
     return not (op.name == "scatter" and half and op.attrs["kind"] != "set")
 

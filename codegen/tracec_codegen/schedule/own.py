@@ -1,8 +1,9 @@
-"""Ops with loop nests of their own: scans, scatters and writes through strided views."""
+"""Ops with loop nests of their own: scans, scatters, writes through strided views, long
+concatenations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tracec_ir import dims, dtypes
 from tracec_ir.core import Op, Value
@@ -27,6 +28,10 @@ def lower_own(storage: Storage, node: Node, out: int, base_at: int | None) -> No
     steps = storage.program.steps
     if op.name == "scan":
         steps.append(_scan(storage, op, out, node.cost))
+        return
+    if op.name == "concat":
+        each = node.cost / len(op.operands)
+        steps.extend(_parts(storage, op, out, each))
         return
     change = _write if op.name == "write" else _scatter
     if base_at is None:
@@ -80,6 +85,26 @@ def _finish_nest(maker: KernelMaker, depth: int, innermost: str, block: int = FL
     frames = [maker.body.close() for _ in range(depth)][::-1]
     if frames:
         maker.place_nest(loops.merged(frames), innermost, block, maker.cost >= cost.PARALLEL)
+
+
+# -- concat ---------------------------------------------------------------------------------------
+def _parts(storage: Storage, op: Op, out: int, each: float) -> Iterator[KernelStep]:
+    """Stores each part at its place."""
+    axis = op.attrs["axis"]
+    whole = tuple(op.result.shape)
+    start: Dim = 0
+    for part in op.operands:
+        shape = tuple(part.shape)
+        if 0 in shape:
+            continue
+        maker = _maker(storage, numel(part), each)
+        symbols = [maker.body.open(s) for s in shape if s != 1]
+        index = full_index(shape, symbols)
+        at = indexing.flatten(index, whole) + start * dims.product(whole[axis + 1 :])
+        _store(maker, out, at, maker.body.value(part, index))
+        _finish_nest(maker, len(symbols), "vector")
+        yield _named(storage, maker, op)
+        start = start + shape[axis]
 
 
 # -- write ----------------------------------------------------------------------------------------

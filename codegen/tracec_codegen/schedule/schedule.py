@@ -17,6 +17,7 @@ from .lower import KernelMaker, Storage, copy_step, group_cost
 from .nodes import Node, Nodes
 from .opaque import finish_outputs, lower_opaque, stored_reads
 from .own import lower_own
+from .sharing import share_kernels
 
 _TOGETHER = 30_000.0  # nanoseconds of small groups that are put into one kernel
 _NESTS = 24
@@ -73,6 +74,7 @@ class _Scheduler:
             self.program.steps.append(copy_step(self.program, first, others))
         apply_donations(self.program, self.donate)
         reuse_dying(self.program)
+        share_kernels(self.program)
         return self.program
 
     # -- buffers ------------------------------------------------------------------------------

@@ -35,7 +35,9 @@ def run_program(program: Program, args: list, launch=None) -> list[np.ndarray]:
             verify(step.kernel)
             names = [s.name for s in step.kernel.sizes]
             sizes = {n: dims.evaluate(d, env) for n, d in zip(names, step.sizes, strict=True)}
-            launch(step.kernel, [memory[a] for a in step.args], sizes)
+            starts = step.offsets or (0,) * len(step.args)
+            args = [memory[a][start:] for a, start in zip(step.args, starts, strict=True)]
+            launch(step.kernel, args, sizes)
         elif isinstance(step, CallStep):
             _call(step, memory, env)
         else:
