@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from sys import _current_frames, _getframe, getrefcount
+from sys import _getframe, getrefcount
 
 from tracec_runtime.events import count, counters
 
 from .spec import dense
 from .storage import Storage
-from .trie import Flush, Node
+from .trie import Flush, Node, Stale, is_recording, restarted
 
 _new = object.__new__
 _NUMBERS = (float, int, bool, complex)
@@ -43,6 +43,7 @@ class Trace:
         "snapshots",
         "leaves",
         "keep",
+        "borrowed",
     )
     symbolic = False  # whether the trace is a script's, whose values never exist (jit.recording)
 
@@ -55,16 +56,18 @@ class Trace:
         self.leaves: dict = {}  # code -> Source, for values that are gradient sources of their own
         self.snapshots: dict = {}  # input number -> copy of memory that foreign code may write
         self.keep: list | None = None  # tensors that hooks need as long as the graph lives
+        self.borrowed: dict | None = None  # storage of another thread's trace -> code
 
 
 class _PerThread:
-    """What a thread records into. `root` is the trie of its context (default dtype, ...)."""
+    """What a thread records into. `parked`: it waits for another thread's value, its own trace
+    being whole, so that others may execute that."""
 
-    __slots__ = ("trace", "inference", "thread", "calls", "watched", "running")
+    __slots__ = ("trace", "inference", "thread", "calls", "watched", "running", "parked")
 
     def __init__(self):
         self.thread = threading.get_ident()
-        self.inference = False
+        self.inference = self.parked = False
         self.calls = 0  # module calls in progress without gradients
         self.running: list = []  # backward instructions of runs that have not ended
         self.watched: list = []  # weak references to tensors whose gradients are looked at
@@ -112,13 +115,14 @@ def _own_references() -> int:
 _OWN = _own_references()
 _local = _Local()
 _lock = threading.RLock()
+_owning = threading.Lock()  # a storage belongs to one open trace at a time
 
 
 def _after_fork() -> None:
     """In the child only the forking thread exists: nobody would ever release a lock held
     elsewhere."""
-    global _lock
-    _lock = threading.RLock()
+    global _lock, _owning
+    _lock, _owning = threading.RLock(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -142,8 +146,7 @@ def code_of(tr: Trace, x) -> int:
 def read(tr: Trace, x) -> int:
     """`code_of` without the short cut."""
     st = x._st
-    if st.trace is not tr:
-        _import(tr, st)
+    at = st.code if st.trace is tr else _import(tr, st)
     rg = x._rg
     if not rg and x._base is not None and x._base._rg:  # the base was written with a gradient later
         rg = x._rg = 1
@@ -151,14 +154,14 @@ def read(tr: Trace, x) -> int:
         rg = 0
     spec = x._spec
     if spec is st.spec:
-        return st.code + rg
+        return at + rg
     if spec.canonical is not spec:  # a leaf of its own on shared memory, see Tensor.requires_grad_
-        return _read_leaf(tr, x, rg)
+        return _read_leaf(tr, x, at, rg)
     base = x._base
     if base is not None and base._spec.canonical is not base._spec:
-        whole = _read_leaf(tr, base, rg)
+        whole = _read_leaf(tr, base, at, rg)
     else:
-        whole = st.code + rg
+        whole = at + rg
     key = (whole, spec)
     code = tr.views.get(key)
     if code is None:
@@ -172,26 +175,28 @@ def read(tr: Trace, x) -> int:
             )
             node.attrs = spec
             node.next += 2
+            node.grow()
         tr.node = node
         code = tr.views[key] = node.code + node.rg
     return code
 
 
-def _read_leaf(tr: Trace, x, rg: int) -> int:
-    st, spec = x._st, x._spec.canonical
-    key = ("leaf", st.code, spec, id(x))
+def _read_leaf(tr: Trace, x, at: int, rg: int) -> int:
+    spec = x._spec.canonical
+    key = ("leaf", at, spec, id(x))
     code = tr.views.get(key)
     if code is None:
-        edge = ("leaf", st.code, spec)
+        edge = ("leaf", at, spec)
         node = tr.node.children.get(edge)
         if node is None:
-            node = _child(tr, edge, "view", "", (st.code,), spec)
+            node = _child(tr, edge, "view", "", (at,), spec)
             node.code, node.spec, node.rg = (
                 node.next,
                 dense(spec.dtype, tuple(spec.shape), spec.device),
                 0,
             )
             node.next += 2
+            node.grow()
         tr.node = node
         code = tr.views[key] = node.code
         if x._leaf is not None:
@@ -199,24 +204,51 @@ def _read_leaf(tr: Trace, x, rg: int) -> int:
     return code + rg
 
 
-def _import(tr: Trace, st: Storage) -> None:
-    if st.trace is not None:
-        flush_foreign(st.trace)
+def _import(tr: Trace, st: Storage, write: bool = False) -> int:
+    """Makes a storage an input of the trace; returns its code. Values that another thread's trace
+    has as an input, too, are borrowed; what it computes or writes must be executed first."""
+    other = st.trace
+    if other is not None and (write or st.buf is None or st.held > 1):
+        flush_foreign(other, tr)
     if st.buf is None:
         raise RuntimeError(
             "the value of this tensor was never computed because an earlier operation failed"
         )
-    key = st.spec
-    node = tr.node.children.get(key)
-    if node is None:
-        node = _child(tr, key, "in", "", (), None)
-        node.code, node.spec = node.next, st.spec
-        node.next += 2
-    tr.node = node
-    tr.inputs.append(st)
-    st.trace, st.code, st.held = tr, node.code, 1
-    if st.foreign():
-        _snapshot(tr, st)
+    borrowed = tr.borrowed
+    code = borrowed.get(st) if borrowed else None
+    if code is None:
+        key = st.spec
+        node = tr.node.children.get(key)
+        if node is None:
+            node = _child(tr, key, "in", "", (), None)
+            node.code, node.spec = node.next, st.spec
+            node.next += 2
+            node.grow()
+        tr.node = node
+        code = node.code
+        tr.inputs.append(st)
+        if st.foreign():
+            _snapshot(tr, st)
+    if len(_holders) == 1:
+        st.trace, st.code, st.held = tr, code, 1
+        return code
+    with _owning:
+        if st.trace is None:
+            st.code, st.held = code, 1
+            st.trace = tr
+            return code
+    if borrowed is None:
+        borrowed = tr.borrowed = {}
+    borrowed[st] = code
+    return code
+
+
+def _end_loans(tr: Trace, st: Storage) -> None:
+    """Before a write: executes other threads' traces that read what is there now."""
+    for h in list(_holders.values()):
+        borrowed = h.trace.borrowed
+        if borrowed and st in borrowed and h.trace is not tr:
+            flush_foreign(h.trace, tr)
 
 
 SNAPSHOT_BYTES = 1 << 20
@@ -229,10 +261,10 @@ def _snapshot(tr: Trace, st: Storage) -> None:
 
 
 def _child(tr: Trace, key, kind: str, name: str, operands: tuple, attrs) -> Node:
+    """A new node below the trace's position; the caller completes it and lets it `grow`."""
     parent = tr.node
     node = Node(parent, kind, name, operands, attrs)
-    node.loc = _user_location()
-    parent.children[key] = node
+    node.key, node.loc = key, _user_location()
     global _node_count
     counters.trie_misses += 1
     _node_count += 1
@@ -285,31 +317,34 @@ def apply(name: str, operands: tuple, attrs=None):
     `attrs` is a dict (or tuple of pairs) of static, hashable attributes. Raises what the op's type
     rule raises, at the caller's line.
     """
-    tr = _local.h.trace
-    scalars = tr.scalars
-    mark = len(scalars)
-    key = [name]
-    for x in operands:
-        if isinstance(x, Tensor):
-            st = x._st
-            if st.trace is tr and x._spec is st.spec:
-                key.append(st.code + x._rg if tr.grad else st.code)
+    try:
+        tr = _local.h.trace
+        scalars = tr.scalars
+        mark = len(scalars)
+        key = [name]
+        for x in operands:
+            if isinstance(x, Tensor):
+                st = x._st
+                if st.trace is tr and x._spec is st.spec:
+                    key.append(st.code + x._rg if tr.grad else st.code)
+                else:
+                    key.append(read(tr, x))
             else:
-                key.append(read(tr, x))
-        else:
-            key.append(x.__class__)
-            scalars.append(x)
-    if attrs:
-        if attrs.__class__ is dict:
-            attrs = tuple(attrs.items())
-        key.append(attrs)
-        key.append(tuple([v.__class__ for _, v in attrs]))
-    key = tuple(key)
-    node = tr.node.children.get(key)
-    if node is None:
-        del scalars[mark:]
-        return _miss(name, operands, attrs)
-    return result(tr, node) if not node.outs else _results(tr, node)
+                key.append(x.__class__)
+                scalars.append(x)
+        if attrs:
+            if attrs.__class__ is dict:
+                attrs = tuple(attrs.items())
+            key.append(attrs)
+            key.append(tuple([v.__class__ for _, v in attrs]))
+        key = tuple(key)
+        node = tr.node.children.get(key)
+        if node is None:
+            del scalars[mark:]
+            return _miss(name, operands, attrs)
+        return result(tr, node) if not node.outs else _results(tr, node)
+    except Stale:
+        return apply(name, operands, attrs)
 
 
 def apply_multi(name: str, operands: tuple, attrs=None) -> tuple:
@@ -320,54 +355,60 @@ def apply_multi(name: str, operands: tuple, attrs=None) -> tuple:
 
 def binary(name: str, x, y):
     """`apply(name, (x, y))` for a tensor x and a tensor or number y: the hot path of operators."""
-    tr = _local.h.trace
-    st = x._st
-    if st.trace is tr and x._spec is st.spec:
-        a = st.code + x._rg if tr.grad else st.code
-    else:
-        a = read(tr, x)
-    c = y.__class__
-    if c is float or c is int:
-        node = tr.node.children.get((name, a, c))
-        if node is None:
-            return _miss(name, (x, y), None)
-        tr.scalars.append(y)
-    else:
-        st = y._st
-        if st.trace is tr and y._spec is st.spec:
-            b = st.code + y._rg if tr.grad else st.code
+    try:
+        tr = _local.h.trace
+        st = x._st
+        if st.trace is tr and x._spec is st.spec:
+            a = st.code + x._rg if tr.grad else st.code
         else:
-            b = read(tr, y)
-        node = tr.node.children.get((name, a, b))
-        if node is None:
-            return _miss(name, (x, y), None)
-    tr.node = node
-    t = _new(Tensor)
-    s = _new(Storage)
-    s.trace = tr
-    s.code = node.code
-    s.spec = t._spec = node.spec
-    s.buf = s.source = None
-    s.held = 1
-    s.version = 0
-    t._st = s
-    t._rg = node.rg
-    tr.results.append(s)
-    return t
+            a = read(tr, x)
+        c = y.__class__
+        if c is float or c is int:
+            node = tr.node.children.get((name, a, c))
+            if node is None:
+                return _miss(name, (x, y), None)
+            tr.scalars.append(y)
+        else:
+            st = y._st
+            if st.trace is tr and y._spec is st.spec:
+                b = st.code + y._rg if tr.grad else st.code
+            else:
+                b = read(tr, y)
+            node = tr.node.children.get((name, a, b))
+            if node is None:
+                return _miss(name, (x, y), None)
+        tr.node = node
+        t = _new(Tensor)
+        s = _new(Storage)
+        s.trace = tr
+        s.code = node.code
+        s.spec = t._spec = node.spec
+        s.buf = s.source = None
+        s.held = 1
+        s.version = 0
+        t._st = s
+        t._rg = node.rg
+        tr.results.append(s)
+        return t
+    except Stale:
+        return binary(name, x, y)
 
 
 def unary(name: str, x):
     """`apply(name, (x,))`."""
-    tr = _local.h.trace
-    st = x._st
-    if st.trace is tr and x._spec is st.spec:
-        a = st.code + x._rg if tr.grad else st.code
-    else:
-        a = read(tr, x)
-    node = tr.node.children.get((name, a))
-    if node is None:
-        return _miss(name, (x,), None)
-    return result(tr, node)
+    try:
+        tr = _local.h.trace
+        st = x._st
+        if st.trace is tr and x._spec is st.spec:
+            a = st.code + x._rg if tr.grad else st.code
+        else:
+            a = read(tr, x)
+        node = tr.node.children.get((name, a))
+        if node is None:
+            return _miss(name, (x,), None)
+        return result(tr, node)
+    except Stale:
+        return unary(name, x)
 
 
 def _results(tr: Trace, node: Node) -> tuple:
@@ -434,6 +475,7 @@ def _miss(name: str, operands: tuple, attrs):
     node.code, node.spec, node.rg = outs[0] if outs else (0, None, 0)
     if len(outs) != 1:
         node.outs = tuple(outs)
+    node.grow()
     tr.scalars.extend(numbers)
     t = result(tr, node) if len(outs) == 1 else _results(tr, node)
     from tracec_runtime import knobs
@@ -449,6 +491,7 @@ def dense_type(x):
 
 
 # -- writes ---------------------------------------------------------------------------------------
+@restarted
 def assign(x, value, computed: bool = False):
     """Writes `value` (a tensor that broadcasts to x, or a number) into x in place; returns x.
 
@@ -465,7 +508,9 @@ def assign(x, value, computed: bool = False):
     v = code_of(tr, value)
     st = x._st
     if st.trace is not tr:
-        _import(tr, st)
+        _import(tr, st, True)
+    if len(_holders) > 1:
+        _end_loans(tr, st)
     replaced = tr.grad and x._rg and x._leaf is None and not computed
     whole = x._spec.canonical is st.spec
     if whole and not replaced:
@@ -477,6 +522,7 @@ def assign(x, value, computed: bool = False):
             node.code, node.spec, node.rg = node.next, st.spec, v & 1
             node.next += 2
             node.entries += 1
+            node.grow()
     else:
         base = st.code + (1 if tr.grad and (x._rg or (x._base is not None and x._base._rg)) else 0)
         untracked = x._untracked or (x._base is not None and x._base._untracked)
@@ -488,6 +534,7 @@ def assign(x, value, computed: bool = False):
             node.code, node.spec, node.rg = node.next, st.spec, (base | v) & 1
             node.next += 2
             node.entries += 1
+            node.grow()
     tr.node = node
     _advance(tr, st, node.code)
     if node.info:
@@ -518,12 +565,15 @@ def _advance(tr: Trace, st: Storage, code: int) -> None:
     tr.results.append(st)
 
 
+@restarted
 def assign_many(targets: list, values: list) -> None:
     """Writes each value (same dtype and shape, no gradient) into its whole target, as one edge."""
     tr = _local.h.trace
     for x in targets:
         if x._st.trace is not tr:
-            _import(tr, x._st)
+            _import(tr, x._st, True)
+        if len(_holders) > 1:
+            _end_loans(tr, x._st)
     codes = tuple([x._st.code for x in targets]), tuple([code_of(tr, v) & ~1 for v in values])
     node = tr.node.children.get(codes)
     if node is None:
@@ -534,6 +584,7 @@ def assign_many(targets: list, values: list) -> None:
             node.next += 2
         node.outs = tuple(outs)
         node.entries += len(outs)
+        node.grow()
     tr.node = node
     foreign = False
     for x, (code, _, _) in zip(targets, node.outs):
@@ -564,30 +615,30 @@ def end_call() -> None:
         flush(Flush.CALL)
 
 
-def flush_foreign(tr: Trace) -> None:
-    """Executes another thread's trace once that thread is between two recordings."""
-    if tr.thread == threading.get_ident():
-        h = _local.h
-        if h.trace is tr:
-            flush(Flush.THREAD)
+def flush_foreign(tr: Trace, mine: Trace | None = None) -> None:
+    """Executes another thread's trace once that thread is between two recordings, or waits itself.
+    `mine` is the trace into which an instruction is being recorded; Stale if another thread
+    executed it meanwhile."""
+    own = _local.h
+    if own.trace is tr:
+        flush(Flush.THREAD)
         return
-    h = _holders.get(tr.thread)
-    if h is not None and h.trace is tr:
-        h.trace = Trace(_root(), tr.grad, tr.thread)
-        while _is_recording(tr.thread):
-            time.sleep(0)
-    with _lock:
-        if tr.node.parent is not None and tr.results is not None:
-            _execute(tr, Flush.THREAD)
-
-
-def _is_recording(thread: int) -> bool:
-    frame = _current_frames().get(thread)
-    while frame is not None:
-        if frame.f_globals is globals():
-            return True
-        frame = frame.f_back
-    return False
+    own.parked = True
+    try:
+        h = _holders.get(tr.thread)
+        if h is not None and h is not own:
+            if h.trace is tr:
+                h.trace = Trace(_root(), tr.grad, tr.thread)
+            while tr.results is not None and not h.parked and is_recording(tr.thread):
+                time.sleep(0)
+        with _lock:
+            if tr.node.parent is not None and tr.results is not None:
+                del tr.scalars[tr.node.count_scalars() :]  # those of an unfinished instruction
+                _execute(tr, Flush.THREAD)
+    finally:
+        own.parked = False
+    if mine is not None and own.trace is not mine:
+        raise Stale
 
 
 def _execute(tr: Trace, reason: Flush) -> None:
@@ -621,12 +672,14 @@ def _execute(tr: Trace, reason: Flush) -> None:
             done = True
         finally:
             for s in inputs:
-                s.trace, s.held = None, 1
+                if s.trace is tr:
+                    s.trace, s.held = None, 1
             for s in results:
-                s.trace, s.held = None, 1
+                if s.trace is tr:
+                    s.trace, s.held = None, 1
                 if not done and s not in inputs:
                     s.buf = None
-            tr.views = tr.inputs = tr.leaves = tr.keep = None
+            tr.views = tr.inputs = tr.leaves = tr.keep = tr.borrowed = None
             if not done:
                 node.plans.pop(live, None)
 

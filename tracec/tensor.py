@@ -140,11 +140,12 @@ class Tensor:
     def _array(self, reason: Flush = Flush.VALUE):
         """The values as a NumPy array on the tensor's own memory; executes what is pending."""
         st = self._st
-        if st.trace is not None:
-            if st.trace is record.current():
+        tr = st.trace
+        if tr is not None:
+            if tr is record.current():
                 flush(reason)
-            else:
-                record.flush_foreign(st.trace)
+            elif st.buf is None or st.held > 1:
+                record.flush_foreign(tr)
         if st.buf is None:
             raise RuntimeError(
                 "the value of this tensor was never computed because an earlier operation failed"

@@ -1,8 +1,40 @@
-"""The trie of traces: its nodes, and the reasons to execute a path of it."""
+"""The trie of traces: its nodes, the reasons to execute a path of it, and how threads share it."""
 
 from __future__ import annotations
 
 from enum import Enum
+from functools import wraps
+from sys import _current_frames
+
+_RECORDING = ("tracec.record", "tracec.autograd.edges", "tracec.autograd.engine")
+
+
+def is_recording(thread: int) -> bool:
+    """Whether a thread is inside a function that changes its trace."""
+    frame = _current_frames().get(thread)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(_RECORDING):
+            return True
+        frame = frame.f_back
+    return False
+
+
+class Stale(Exception):
+    """Another thread executed the open trace while this one waited: the instruction starts anew."""
+
+
+def restarted(fn):
+    """Decorator: what records one instruction starts anew when it is stale."""
+
+    @wraps(fn)
+    def record(*args, **kwargs):
+        while True:
+            try:
+                return fn(*args, **kwargs)
+            except Stale:
+                continue
+
+    return record
 
 
 class Flush(Enum):
@@ -29,7 +61,7 @@ class Node:
 
     __slots__ = (
         "children", "parent", "kind", "name", "operands", "attrs", "code", "spec", "rg", "outs",
-        "next", "entries", "plans", "info", "loc", "depth", "nbytes", "path_codes", "hits",
+        "next", "entries", "plans", "info", "loc", "depth", "nbytes", "path_codes", "hits", "key",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +85,10 @@ class Node:
             self.next, self.entries = parent.next, parent.entries
             self.depth, self.nbytes = parent.depth + 1, parent.nbytes
 
+    def grow(self) -> None:
+        """Puts the complete node into the trie, where other threads find it."""
+        self.parent.children[self.key] = self
+
     def path(self) -> list[Node]:
         """The instructions from the root to here."""
         out = []
@@ -74,3 +110,8 @@ class Node:
                     codes.extend(c for c, _, _ in n.outs) if n.outs else codes.append(n.code)
             self.path_codes = tuple(codes)
         return self.path_codes
+
+    def count_scalars(self) -> int:
+        """How many Python numbers the instructions up to here have."""
+        kinds = ("op", "segment", "fn")
+        return sum(len(n.info) for n in self.path() if n.kind in kinds and n.info)

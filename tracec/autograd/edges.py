@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from .. import record
-from ..record import Flush, _advance, _child, _local, _new, _over_budget, _results, code_of, flush
+from ..record import (
+    Flush,
+    _advance,
+    _child,
+    _local,
+    _new,
+    _over_budget,
+    _results,
+    code_of,
+    flush,
+)
 from ..spec import dense
 from ..storage import Storage
+from ..trie import restarted
 
 
+@restarted
 def call_segment(call, operands: tuple, rg: int) -> tuple:
     """Records the backward function `call` of an executed trace; returns its results."""
     from .. import infer
@@ -46,6 +58,7 @@ def call_segment(call, operands: tuple, rg: int) -> tuple:
         node.outs = tuple(outs)
         if outs:
             node.code, node.spec, node.rg = outs[0]
+        node.grow()
     tr.scalars.extend([x for x in operands if not isinstance(x, record.Tensor)])
     if not node.outs:
         tr.node = node
@@ -65,6 +78,7 @@ def has_history(st: Storage) -> bool:
     return False
 
 
+@restarted
 def alias(x):
     """A tensor with x's present value and graph position, which later writes to x do not change."""
     if x._leaf is not None:
@@ -85,6 +99,7 @@ def alias(x):
             node.spec = dense(x._spec.dtype, tuple(x._spec.shape), x._spec.device)
             node.next += 2
             node.entries += 1
+            node.grow()
         tr.node = node
         s.trace, s.code, s.spec, s.buf, s.source = tr, node.code, node.spec, None, None
         s.held, s.version = 1, 0
@@ -93,6 +108,7 @@ def alias(x):
     return t
 
 
+@restarted
 def reseat(x, source) -> None:
     """Makes x's value a gradient source of its own: gradients that reach it go to `source`."""
     tr = _local.h.trace
@@ -114,6 +130,7 @@ def reseat(x, source) -> None:
         node.spec = dense(x._spec.dtype, tuple(x._spec.shape), x._spec.device)
         node.next += 2
         node.entries += 1
+        node.grow()
     tr.node = node
     if x._spec is st.spec:
         _advance(tr, st, node.code)

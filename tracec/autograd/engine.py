@@ -205,6 +205,7 @@ class _Run:
         node.outs = tuple(outs)
         if outs:
             node.code, node.spec, node.rg = outs[0]
+        node.grow()
         return node
 
     # -- borders ----------------------------------------------------------------------------------

@@ -262,7 +262,17 @@ def test_sync_mode_executes_every_call() -> None:
 
 
 # -- threads, forks, signals ----------------------------------------------------------------------
-def test_threads_record_at_once_and_exchange_tensors() -> None:
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Python threads take turns a thousand times as often as usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.parametrize("_", range(8))
+def test_threads_record_at_once_and_exchange_tensors(hasty_threads, _) -> None:
     shared = tracec.ones(4) + 1
     made: dict[int, tracec.Tensor] = {}
     errors: list[BaseException] = []
@@ -546,3 +556,45 @@ def test_pickle() -> None:
     assert v.tolist() == view.tolist()
     assert dtype is tracec.float32
     assert shape == (3, 2) and type(shape) is tracec.Size
+
+
+def test_threads_read_one_tensor_without_executing_each_others_traces() -> None:
+    weight = tracec.ones(4)
+    weight.tolist()
+    pending = weight * 2
+    found: list = []
+
+    def read() -> None:
+        found.extend((weight * 3).tolist())
+
+    with counts() as seen:
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+    assert found == [3.0] * 4
+    assert seen["flush.thread"] == 0
+    assert pending.tolist() == [2.0] * 4
+
+
+def test_a_write_waits_for_what_other_threads_recorded_before_it() -> None:
+    weight = tracec.ones(4)
+    weight.tolist()
+    own = weight + 1
+    recorded, written = threading.Event(), threading.Event()
+    found: list = []
+
+    def read() -> None:
+        y = weight * 2
+        recorded.set()
+        written.wait()
+        found.extend(y.tolist())
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    recorded.wait()
+    weight.add_(5)
+    assert weight.tolist() == [6.0] * 4
+    written.set()
+    thread.join()
+    assert found == [2.0] * 4
+    assert own.tolist() == [2.0] * 4
