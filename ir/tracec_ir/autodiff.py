@@ -8,7 +8,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .builder import Builder
 from .core import Func, Op, Value
@@ -29,7 +29,27 @@ def grad(
     A target that the outputs do not depend on gets None. Gradients do not flow past the targets
     that are also in `stop` (they are treated as inputs). Raises NotImplementedError, naming the
     op, where a derivative is missing.
+
+    Gradients of complex values are PyTorch's: for a real loss L and x = u + i*v, dL/du + i*dL/dv.
     """
+    found = transpose(b, outputs, [conjugate(b, s) for s in seeds], targets, stop)
+    return [None if g is None else conjugate(b, g) for g in found]
+
+
+def conjugate(b: Builder, g: Value) -> Value:
+    """g, conjugated if it is complex: between gradients and what `transpose` carries."""
+    return b.emit("conj", (g,))[0] if g.dtype.kind == "c" else g
+
+
+def transpose(
+    b: Builder,
+    outputs: Sequence[Value],
+    seeds: Sequence[Value],
+    targets: Sequence[Value],
+    stop: Iterable[Value] = (),
+) -> list[Value | None]:
+    """`grad` for cotangents of the complex-linear transpose, which the rules of the ops are written
+    for: that of x in y = f(x) with a holomorphic f is g * f'(x)."""
     stopped = set(stop)
     relevant = _dependents(outputs, targets, stopped)
     cotangents: dict[Value, Value] = {}
@@ -64,7 +84,7 @@ def vjp(b: Builder, op: Op, grads: list[Value | None], relevant: set[Value]) -> 
     results = b.inline(inner, op.operands)
     pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
     wanted = [v for v in dict.fromkeys(op.operands) if v in relevant]
-    found = grad(b, [r for r, _ in pairs], [g for _, g in pairs], wanted, stop=op.operands)
+    found = transpose(b, [r for r, _ in pairs], [g for _, g in pairs], wanted, stop=op.operands)
     by_value = dict(zip(wanted, found, strict=True))
     # an operand used twice receives its whole cotangent once
     return [by_value.pop(v, None) for v in op.operands]
@@ -110,12 +130,15 @@ def _backward_order(
     return live[::-1]
 
 
-def grad_func(func: Func, wrt: Sequence[int], name: str = "") -> Func:
-    """The function (params..., one seed per result) -> (gradients of params `wrt`)."""
+def grad_func(
+    func: Func, wrt: Sequence[int], name: str = "", differentiate: Callable = grad
+) -> Func:
+    """The function (params..., one seed per result) -> (gradients of params `wrt`), by `grad` or
+    `transpose`."""
     b = Builder()
     env = b.inline(func, func.params)
     seeds = [Value(r.type, name=f"g{i}") for i, r in enumerate(func.results)]
     targets = [func.params[i] for i in wrt]
-    grads = grad(b, env, seeds, targets, stop=targets)
+    grads = differentiate(b, env, seeds, targets, stop=targets)
     full = [b.zeros_like(t) if g is None else g for t, g in zip(targets, grads, strict=True)]
     return b.func(name or func.name + "_grad", (*func.params, *seeds), full)

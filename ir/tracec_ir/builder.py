@@ -156,6 +156,14 @@ class Builder:
             x if perm == tuple(range(len(perm))) else self.emit("permute", (x,), {"perm": perm})[0]
         )
 
+    def real(self, x: Value) -> Value:
+        """The real part of x: x itself unless it is complex."""
+        return self.emit("real", (x,))[0] if x.dtype.kind == "c" else x
+
+    def conj(self, x: Value) -> Value:
+        """The conjugate of x: x itself unless it is complex."""
+        return self.emit("conj", (x,))[0] if x.dtype.kind == "c" else x
+
     def reduce(self, x: Value, kind: str, axes: Iterable[int], keepdim: bool = False) -> Value:
         """x reduced over `axes` (no axes: x itself); `keepdim` keeps them with size 1."""
         axes = tuple(sorted(a % x.rank for a in axes)) if x.rank else ()

@@ -92,40 +92,58 @@ def symbolic_types(case: Case) -> tuple[list[Type], dict[str, int]]:
     return types, sizes
 
 
+_WIDE = {
+    dtypes.f32: np.float64, dtypes.f64: np.float64, dtypes.c64: np.complex128,
+    dtypes.c128: np.complex128,
+}  # fmt: skip
+
+
 def differentiable(case: Case) -> Case | None:
-    """The case in f64, if it has finite floating operands of f32 or f64 and few elements."""
+    """The case in f64 or c128, if it has finite floating operands and few elements."""
     inputs, any_float = [], False
     for x in case.inputs:
         kind = type_of(x).dtype
-        if kind in (dtypes.f32, dtypes.f64) and isinstance(x, np.ndarray):
+        if kind in _WIDE and isinstance(x, np.ndarray):
             if not np.isfinite(x).all() or x.size > 300:
                 return None
             any_float = True
-            x = x.astype(np.float64)
-        elif kind.kind == "f" and isinstance(x, np.ndarray) or kind.kind == "c":
+            x = x.astype(_WIDE[kind])
+        elif kind.kind in "fc" and isinstance(x, np.ndarray):
             return None
         inputs.append(x)
     return Case(case.op, tuple(inputs), case.attrs, case.regions) if any_float else None
 
 
-def is_f64(t: Type) -> bool:
-    return isinstance(t, TensorType) and t.dtype is dtypes.f64
+def is_wide(t: Type) -> bool:
+    """Whether t is a tensor of f64 or c128."""
+    return isinstance(t, TensorType) and t.dtype in (dtypes.f64, dtypes.c128)
+
+
+def seeds_for(func: Func, seed: int = 7) -> list[np.ndarray]:
+    """Random cotangents of the results; zeros where there is no gradient."""
+    rng = np.random.default_rng(seed)
+
+    def one(t: Type) -> np.ndarray:
+        if not is_wide(t):
+            return np.zeros(t.shape, t.dtype.numpy)
+        w = rng.standard_normal(t.shape)
+        return np.asarray(w + 1j * rng.standard_normal(t.shape) if t.dtype.kind == "c" else w)
+
+    return [one(r.type) for r in func.results]
 
 
 def check_gradient(func: Func, inputs: tuple, tolerance: float = 2e-5) -> Func:
-    """Compares autodiff with central differences along random directions; returns the gradient."""
-    wrt = [i for i, p in enumerate(func.params) if is_f64(p.type)]
-    rng = np.random.default_rng(7)
+    """Compares autodiff with central differences in every element (of complex ones in both parts);
+    returns the gradient."""
+    wrt = [i for i, p in enumerate(func.params) if is_wide(p.type)]
     run = interp.closures(func)
-    weights = [
-        rng.standard_normal(r.shape) if is_f64(r.type) else np.zeros(r.shape, r.dtype.numpy)
-        for r in func.results
-    ]
+    weights = seeds_for(func)
 
     def loss(args) -> float:
         return float(sum(
-            np.sum(w * y) for w, y, r in zip(weights, run(*args), func.results, strict=True)
-            if is_f64(r.type)
+            np.sum(np.conj(w) * y).real
+            for w, y, r in zip(weights, run(*args), func.results, strict=True)
+            if is_wide(r.type)
         ))  # fmt: skip
 
     backward = grad_func(func, wrt)
@@ -134,12 +152,13 @@ def check_gradient(func: Func, inputs: tuple, tolerance: float = 2e-5) -> Func:
         expected = np.zeros_like(inputs[i])
         for position in np.ndindex(*inputs[i].shape):
             step = 1e-6 * max(1.0, abs(inputs[i][position]))
-            sides = []
-            for sign in (1, -1):
-                moved = inputs[i].copy()
-                moved[position] += sign * step
-                sides.append(loss([*inputs[:i], moved, *inputs[i + 1 :]]))
-            expected[position] = (sides[0] - sides[1]) / (2 * step)
+            for direction in (1, 1j) if inputs[i].dtype.kind == "c" else (1,):
+                sides = []
+                for sign in (1, -1):
+                    moved = inputs[i].copy()
+                    moved[position] += sign * step * direction
+                    sides.append(loss([*inputs[:i], moved, *inputs[i + 1 :]]))
+                expected[position] += direction * (sides[0] - sides[1]) / (2 * step)
         scale = max(1.0, float(np.abs(expected).max(initial=0)))
         np.testing.assert_allclose(g, expected, rtol=tolerance, atol=tolerance * scale)
     return backward

@@ -35,6 +35,7 @@ def all_rules() -> list[Rule]:
     from . import (  # noqa: F401
         rules_arithmetic,
         rules_choice,
+        rules_complex,
         rules_movement,
         rules_padding,
         rules_reduce,

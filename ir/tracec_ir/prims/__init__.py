@@ -3,6 +3,7 @@
 from . import (  # noqa: F401
     binary,
     compare,
+    complex,
     constant,
     contract,
     control,

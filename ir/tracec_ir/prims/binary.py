@@ -22,7 +22,7 @@ def _refuse_zero(divisor: np.ndarray) -> None:
 
 
 # -- arithmetic -----------------------------------------------------------------------------------
-@binary(np.add, lambda b, g, x, y, out: (g, g), kinds=ALL, llvm="add", cuda="+", linear=True,
+@binary(np.add, lambda b, g, x, y, out: (g, g), kinds=ALL, llvm="add", cuda="+",
         samples=s.binary(kinds="fibc"))  # fmt: skip
 def add(x, y):
     """x + y (bool: or)."""
@@ -41,7 +41,7 @@ def _no_bools(x, y):
 
 
 @binary(np.subtract, lambda b, g, x, y, out: (g, b.neg(g)), kinds=ALL, llvm="sub", cuda="-",
-        refuse=_no_bools, linear=True, samples=s.binary(kinds="fic"))  # fmt: skip
+        refuse=_no_bools, samples=s.binary(kinds="fic"))  # fmt: skip
 def sub(x, y):
     """x - y."""
 
@@ -123,14 +123,14 @@ def _pow_grad(b, g, x, y, out):
     flat = b.eq(y, 0)
     exponent = b.select(flat, b.full(1, y.dtype, y.shape), y)
     dx = b.mul(g, b.mul(exponent, b.pow(x, b.sub(exponent, 1))))
-    at_zero = b.logical_and(b.eq(x, 0), b.ge(y, 0))
+    at_zero = b.logical_and(b.eq(x, 0), b.ge(b.real(y) if y.dtype.kind == "c" else y, 0))
     base = b.select(at_zero, b.full(1, x.dtype, x.shape), x)
     dy = b.mul(g, b.mul(out, b.log(base)))
     return b.select(flat, b.zeros_like(x), dx), b.select(at_zero, b.zeros_like(y), dy)
 
 
 def _pow_samples():
-    yield from s.binary(0.2, 3, "f", (-2, 2))()
+    yield from s.binary(0.2, 3, "fc", (-2, 2))()
     for d in s.INTS:
         yield (s.integers((4, 5), dtype=d), s.integers((4, 5), -2, 4, d, 3)), {}
 

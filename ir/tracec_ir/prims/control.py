@@ -50,13 +50,13 @@ def _differentiable(t: Type) -> bool:
 
 
 def _if_vjp(b, op, *grads):
-    from ..autodiff import grad_func
+    from ..autodiff import grad_func, transpose
 
     cond, *captured = op.operands
     wrt = [i for i, v in enumerate(captured) if _differentiable(v.type)]
     if not wrt:
         return [None] * len(op.operands)
-    branches = tuple(grad_func(region, wrt) for region in op.regions)
+    branches = tuple(grad_func(r, wrt, differentiate=transpose) for r in op.regions)
     seeds = [
         g if g is not None else b.zeros_like(r) if isinstance(r.type, TensorType) else r
         for g, r in zip(grads, op.results, strict=True)

@@ -9,7 +9,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..optable import OpDef, Pointwise, prim
 from ..types import TensorType, Type
-from .rules import equal_types, in_f32, of_kind, real_only
+from .rules import equal_types, in_f32, of_kind
 
 
 def unary(
@@ -34,7 +34,6 @@ def unary(
 
         def vjp(b: Builder, op: Op, g: Value) -> list:
             assert grad is not None
-            real_only(name, op.operands[0].type)
             return [grad(b, g, op.operands[0], op.results[0])]
 
         def rule(x: Type) -> Type:
@@ -65,12 +64,12 @@ def binary(
     cost: float = 1.0,
     boolean: bool = False,
     refuse: Callable | None = None,
-    linear: bool = False,
+    result: Callable[[TensorType], Type] | None = None,
 ) -> Callable[[Callable], OpDef]:
     """Declares `y = f(x1, x2)`; `grad(b, g, x1, x2, y)` returns both gradients.
 
-    `boolean`: the result is b1. `refuse`: see `Pointwise`. `linear`: the derivative also holds
-    for complex numbers.
+    `boolean`: the result is b1. `refuse`: see `Pointwise`. `result`: the type of the result, if it
+    is another one.
     """
 
     def register(fn: Callable) -> OpDef:
@@ -78,14 +77,16 @@ def binary(
 
         def vjp(b: Builder, op: Op, g: Value) -> list:
             assert grad is not None
-            if not linear:
-                real_only(name, op.operands[0].type)
             return list(grad(b, g, *op.operands, op.results[0]))
 
         def rule(a: Type, b: Type) -> Type:
+            if refuse is not None and result is not None:
+                refuse(a, b)
             t = equal_types(name, a, b, kinds)
             if refuse is not None:
                 refuse(a, b)
+            if result is not None:
+                return result(t)
             return t.with_dtype(dtypes.b1) if boolean else t
 
         facts = Pointwise(promote, llvm, cuda or name, cost, refuse)

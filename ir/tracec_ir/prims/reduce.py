@@ -56,8 +56,6 @@ def _reduce_vjp(b, op, g):
     full = restore(b, g, x, axes)
     if kind == "sum":
         return [full]
-    if x.dtype.kind == "c":
-        raise NotImplementedError("the derivative of 'prod' for complex numbers is not implemented")
     if kind == "prod":
         return [_prod_grad(b, full, x, y, axes)]
     best = b.cast(b.eq(x, restore(b, y, x, axes)), x.dtype)  # ties share evenly

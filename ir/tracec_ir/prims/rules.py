@@ -90,11 +90,3 @@ def in_f32(fn: Callable) -> Callable:
     wide.exact = fn  # type: ignore[attr-defined]
     wide.__doc__ = fn.__doc__
     return wide
-
-
-def real_only(op: str, t: Type) -> None:
-    """NotImplementedError for complex operands, whose derivative needs conjugates."""
-    if t.dtype.kind == "c":
-        raise NotImplementedError(
-            f"the derivative of '{op}' for complex numbers is not implemented"
-        )

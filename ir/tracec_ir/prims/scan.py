@@ -66,10 +66,6 @@ def _scan_vjp(b, op, g):
     kind, axis = op.attrs["kind"], op.attrs["axis"]
     if kind == "sum":
         return [_from_the_end(b, g, axis)]
-    if x.dtype.kind == "c":
-        raise NotImplementedError(
-            f"the derivative of 'scan {kind}' for complex numbers is not implemented"
-        )
     return [(_prod_grad if kind == "prod" else _extremum_grad)(b, g, x, y, axis)]
 
 

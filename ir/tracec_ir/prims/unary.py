@@ -40,7 +40,17 @@ def neg(x):
     """-x."""
 
 
-@unary(np.abs, lambda b, g, x, y: b.mul(g, b.sign(x)), promote="same", kinds="uifc", llvm="abs",
+def _abs_grad(b, g, x, y):
+    if x.dtype.kind != "c":
+        return b.mul(g, b.sign(x))
+    zero = b.eq(y, 0)  # the gradient there is zero, as that of sign
+    scale = b.select(
+        zero, b.zeros_like(y), b.div(g, b.select(zero, b.full(1, y.dtype, y.shape), y))
+    )
+    return b.mul(b.cast(scale, x.dtype), b.conj(x))
+
+
+@unary(np.abs, _abs_grad, promote="same", kinds="uifc", llvm="abs",
        result=_real_result, samples=s.unary(-3, 3, "fic"))  # fmt: skip
 def abs_(x):
     """The magnitude of x."""
@@ -88,136 +98,144 @@ def round_(x):
 
 # -- powers and roots -----------------------------------------------------------------------------
 @unary(np.sqrt, lambda b, g, x, y: b.div(g, b.mul(y, 2)), kinds="fc", llvm="llvm.sqrt", cost=4,
-       samples=s.unary(0.1, 3))  # fmt: skip
+       samples=s.unary(0.1, 3, "fc"))  # fmt: skip
 def sqrt(x):
     """The square root."""
 
 
 @unary(lambda x: 1 / np.sqrt(x), lambda b, g, x, y: b.mul(g, b.mul(b.mul(b.mul(y, y), y), -0.5)),
-       llvm="vmath:rsqrt", cost=5, samples=s.unary(0.1, 3))  # fmt: skip
+       kinds="fc", llvm="vmath:rsqrt", cost=5, samples=s.unary(0.1, 3, "fc"))  # fmt: skip
 def rsqrt(x):
     """1 / sqrt(x)."""
 
 
 @unary(lambda x: 1 / x, lambda b, g, x, y: b.neg(b.mul(g, b.mul(y, y))), kinds="fc",
-       llvm="vmath:reciprocal", cost=4, samples=s.unary(0.2, 3))  # fmt: skip
+       llvm="vmath:reciprocal", cost=4, samples=s.unary(0.2, 3, "fc"))  # fmt: skip
 def reciprocal(x):
     """1 / x."""
 
 
 # -- exponentials and logarithms ------------------------------------------------------------------
 @unary(np.exp, lambda b, g, x, y: b.mul(g, y), kinds="fc", llvm="vmath:exp", cost=12,
-       samples=s.unary(-4, 4))  # fmt: skip
+       samples=s.unary(-4, 4, "fc"))  # fmt: skip
 def exp(x):
     """e to the power of x."""
 
 
-@unary(np.exp2, lambda b, g, x, y: b.mul(g, b.mul(y, math.log(2))), llvm="vmath:exp2", cost=12,
-       samples=s.unary(-4, 4))  # fmt: skip
+@unary(np.exp2, lambda b, g, x, y: b.mul(g, b.mul(y, math.log(2))),
+       kinds="fc", llvm="vmath:exp2", cost=12,
+       samples=s.unary(-4, 4, "fc"))  # fmt: skip
 def exp2(x):
     """2 to the power of x."""
 
 
-@unary(np.expm1, lambda b, g, x, y: b.mul(g, b.add(y, 1)), llvm="vmath:expm1", cost=16,
-       samples=s.unary(-4, 4))  # fmt: skip
+@unary(np.expm1, lambda b, g, x, y: b.mul(g, b.add(y, 1)), kinds="fc", llvm="vmath:expm1", cost=16,
+       samples=s.unary(-4, 4, "fc"))  # fmt: skip
 def expm1(x):
     """exp(x) - 1, accurate near 0."""
 
 
 @unary(np.log, lambda b, g, x, y: b.div(g, x), kinds="fc", llvm="vmath:log", cost=12,
-       samples=s.unary(0.1, 4))  # fmt: skip
+       samples=s.unary(0.1, 4, "fc"))  # fmt: skip
 def log(x):
     """The natural logarithm."""
 
 
-@unary(np.log2, lambda b, g, x, y: b.div(g, b.mul(x, math.log(2))), llvm="vmath:log2", cost=12,
-       samples=s.unary(0.1, 4))  # fmt: skip
+@unary(np.log2, lambda b, g, x, y: b.div(g, b.mul(x, math.log(2))),
+       kinds="fc", llvm="vmath:log2", cost=12,
+       samples=s.unary(0.1, 4, "fc"))  # fmt: skip
 def log2(x):
     """The logarithm to base 2."""
 
 
-@unary(np.log10, lambda b, g, x, y: b.div(g, b.mul(x, math.log(10))), llvm="vmath:log10", cost=12,
-       samples=s.unary(0.1, 4))  # fmt: skip
+@unary(np.log10, lambda b, g, x, y: b.div(g, b.mul(x, math.log(10))),
+       kinds="fc", llvm="vmath:log10", cost=12,
+       samples=s.unary(0.1, 4, "fc"))  # fmt: skip
 def log10(x):
     """The logarithm to base 10."""
 
 
-@unary(np.log1p, lambda b, g, x, y: b.div(g, b.add(x, 1)), llvm="vmath:log1p", cost=16,
-       samples=s.unary(-0.9, 4))  # fmt: skip
+@unary(np.log1p, lambda b, g, x, y: b.div(g, b.add(x, 1)), kinds="fc", llvm="vmath:log1p", cost=16,
+       samples=s.unary(-0.9, 4, "fc"))  # fmt: skip
 def log1p(x):
     """log(1 + x), accurate near 0."""
 
 
 # -- trigonometry ---------------------------------------------------------------------------------
 @unary(np.sin, lambda b, g, x, y: b.mul(g, b.cos(x)), kinds="fc", llvm="vmath:sin", cost=16,
-       samples=s.unary(-4, 4))  # fmt: skip
+       samples=s.unary(-4, 4, "fc"))  # fmt: skip
 def sin(x):
     """The sine of x radians."""
 
 
 @unary(np.cos, lambda b, g, x, y: b.neg(b.mul(g, b.sin(x))), kinds="fc", llvm="vmath:cos", cost=16,
-       samples=s.unary(-4, 4))  # fmt: skip
+       samples=s.unary(-4, 4, "fc"))  # fmt: skip
 def cos(x):
     """The cosine of x radians."""
 
 
 @unary(np.tan, lambda b, g, x, y: b.mul(g, b.add(b.mul(y, y), 1)), kinds="fc", llvm="vmath:tan",
-       cost=24, samples=s.unary(-1.4, 1.4))  # fmt: skip
+       cost=24, samples=s.unary(-1.4, 1.4, "fc"))  # fmt: skip
 def tan(x):
     """The tangent of x radians."""
 
 
-@unary(np.arcsin, lambda b, g, x, y: b.mul(g, b.rsqrt(b.sub(1, b.mul(x, x)))), llvm="vmath:asin",
-       cost=20, samples=s.unary(-0.9, 0.9))  # fmt: skip
+@unary(np.arcsin, lambda b, g, x, y: b.mul(g, b.rsqrt(b.sub(1, b.mul(x, x)))),
+       kinds="fc", llvm="vmath:asin",
+       cost=20, samples=s.unary(-0.9, 0.9, "fc"))  # fmt: skip
 def asin(x):
     """The angle in [-pi/2, pi/2] whose sine is x."""
 
 
 @unary(np.arccos, lambda b, g, x, y: b.neg(b.mul(g, b.rsqrt(b.sub(1, b.mul(x, x))))),
-       llvm="vmath:acos", cost=20, samples=s.unary(-0.9, 0.9))  # fmt: skip
+       kinds="fc", llvm="vmath:acos", cost=20, samples=s.unary(-0.9, 0.9, "fc"))  # fmt: skip
 def acos(x):
     """The angle in [0, pi] whose cosine is x."""
 
 
-@unary(np.arctan, lambda b, g, x, y: b.div(g, b.add(b.mul(x, x), 1)), llvm="vmath:atan", cost=20,
-       samples=s.unary(-4, 4))  # fmt: skip
+@unary(np.arctan, lambda b, g, x, y: b.div(g, b.add(b.mul(x, x), 1)),
+       kinds="fc", llvm="vmath:atan", cost=20,
+       samples=s.unary(-4, 4, "fc"))  # fmt: skip
 def atan(x):
     """The angle in (-pi/2, pi/2) whose tangent is x."""
 
 
 # -- hyperbolic functions -------------------------------------------------------------------------
 @unary(np.sinh, lambda b, g, x, y: b.mul(g, b.cosh(x)), kinds="fc", llvm="vmath:sinh", cost=20,
-       samples=s.unary(-3, 3))  # fmt: skip
+       samples=s.unary(-3, 3, "fc"))  # fmt: skip
 def sinh(x):
     """(exp(x) - exp(-x)) / 2."""
 
 
 @unary(np.cosh, lambda b, g, x, y: b.mul(g, b.sinh(x)), kinds="fc", llvm="vmath:cosh", cost=20,
-       samples=s.unary(-3, 3))  # fmt: skip
+       samples=s.unary(-3, 3, "fc"))  # fmt: skip
 def cosh(x):
     """(exp(x) + exp(-x)) / 2."""
 
 
 @unary(np.tanh, lambda b, g, x, y: b.mul(g, b.sub(1, b.mul(y, y))), kinds="fc", llvm="vmath:tanh",
-       cost=16, samples=s.unary(-4, 4))  # fmt: skip
+       cost=16, samples=s.unary(-4, 4, "fc"))  # fmt: skip
 def tanh(x):
     """The hyperbolic tangent."""
 
 
-@unary(np.arcsinh, lambda b, g, x, y: b.mul(g, b.rsqrt(b.add(b.mul(x, x), 1))), llvm="vmath:asinh",
-       cost=24, samples=s.unary(-4, 4))  # fmt: skip
+@unary(np.arcsinh, lambda b, g, x, y: b.mul(g, b.rsqrt(b.add(b.mul(x, x), 1))),
+       kinds="fc", llvm="vmath:asinh",
+       cost=24, samples=s.unary(-4, 4, "fc"))  # fmt: skip
 def asinh(x):
     """The inverse of sinh."""
 
 
-@unary(np.arccosh, lambda b, g, x, y: b.mul(g, b.rsqrt(b.sub(b.mul(x, x), 1))), llvm="vmath:acosh",
-       cost=24, samples=s.unary(1.1, 4))  # fmt: skip
+@unary(np.arccosh, lambda b, g, x, y: b.mul(b.mul(g, b.rsqrt(b.sub(x, 1))), b.rsqrt(b.add(x, 1))),
+       kinds="fc", llvm="vmath:acosh",
+       cost=24, samples=s.unary(1.1, 4, "fc"))  # fmt: skip
 def acosh(x):
     """The inverse of cosh on [1, inf)."""
 
 
-@unary(np.arctanh, lambda b, g, x, y: b.div(g, b.sub(1, b.mul(x, x))), llvm="vmath:atanh", cost=24,
-       samples=s.unary(-0.9, 0.9))  # fmt: skip
+@unary(np.arctanh, lambda b, g, x, y: b.div(g, b.sub(1, b.mul(x, x))),
+       kinds="fc", llvm="vmath:atanh", cost=24,
+       samples=s.unary(-0.9, 0.9, "fc"))  # fmt: skip
 def atanh(x):
     """The inverse of tanh on (-1, 1)."""
 
