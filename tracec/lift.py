@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracec_ir import autodiff
+from tracec_ir import autodiff, dims
 from tracec_ir.builder import Builder
 from tracec_ir.core import Op, Value
 from tracec_ir.types import ScalarType, TensorType
@@ -140,20 +140,33 @@ def read_view(b: Builder, base: Value, spec) -> Value:
         if spec.offset == 0 and spec.dtype is base.dtype:
             return base
     if spec.dtype is not base.dtype:
-        base = b.emit("bitcast", (base,), {"dtype": spec.dtype})[0]
+        base = reinterpreted(b, base, spec.dtype)
     attrs = {"shape": tuple(spec.shape), "strides": tuple(spec.strides), "offset": spec.offset}
     return b.emit("strided", (base,), attrs)[0]
 
 
 def write_view(b: Builder, base: Value, value: Value, spec) -> Value:
     """`base` with the elements that `spec` addresses replaced by `value`."""
-    if spec.dtype is not base.dtype:
-        raise NotImplementedError(
-            f"writing through a view of another dtype ({spec.dtype} over {base.dtype}) is not "
-            "supported"
-        )
     attrs = {"shape": tuple(spec.shape), "strides": tuple(spec.strides), "offset": spec.offset}
-    return b.emit("write", (base, value), attrs)[0]
+    if spec.dtype is base.dtype:
+        return b.emit("write", (base, value), attrs)[0]
+    flat = reinterpreted(b, base, spec.dtype)
+    written = b.emit("write", (flat, value), attrs)[0]
+    return b.reshape(reinterpreted(b, written, base.dtype), tuple(base.shape))
+
+
+def reinterpreted(b: Builder, x: Value, dtype) -> Value:
+    """The memory of `x` as a row of elements of another dtype. Between complex numbers and their
+    parts gradients flow; elsewhere bits are copied."""
+    n = dims.product(x.shape)
+    flat = b.reshape(x, (n,))
+    if x.dtype.kind == "c" and x.dtype.to_real() is dtype:
+        return b.reshape(b.apply("as_parts", (flat,))[0], (2 * n,))
+    if dtype.kind == "c" and dtype.to_real() is x.dtype:
+        return b.apply("from_parts", (b.reshape(flat, (n // 2, 2)),))[0]
+    if dtype.bits == x.dtype.bits and "b" not in (dtype.kind, x.dtype.kind):
+        return b.emit("bitcast", (flat,), {"dtype": dtype})[0]
+    return b.emit("host", (flat,), {"fn": "reinterpret", "options": (dtype,)})[0]
 
 
 def is_tensor(v: Value) -> bool:

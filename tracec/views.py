@@ -6,6 +6,7 @@ Where PyTorch would copy (`reshape` of a layout that cannot be viewed, `contiguo
 from __future__ import annotations
 
 from tracec_ir.dims import Poly, same
+from tracec_ir.promote import _spelled
 
 from .record import apply
 from .spec import row_major, spec
@@ -131,9 +132,100 @@ def _view_dtype(self: Tensor, dtype) -> Tensor:
     s = self._spec
     if dtype is s.dtype:
         return _respec(self, s.shape, s.strides)
-    if dtype.itemsize != s.dtype.itemsize:
-        raise NotImplementedError("view(dtype) between element sizes is not supported yet")
-    return view_of(self, spec(dtype, tuple(s.shape), s.strides, s.offset, s.device))
+    old, new = s.dtype.itemsize, dtype.itemsize
+    shape, strides, offset = list(s.shape), list(s.strides), s.offset
+    if old != new:
+        shape, strides, offset = _resized(self, dtype)
+    out = view_of(self, spec(dtype, tuple(shape), tuple(strides), offset, s.device))
+    out._rg = 0  # bits have no derivative
+    return out
+
+
+def _resized(x: Tensor, dtype) -> tuple[list, list, int]:
+    """Shape, strides and offset of x's memory as elements of another size."""
+    s = x._spec
+    old, new = s.dtype.itemsize, dtype.itemsize
+    if not s.shape:
+        raise RuntimeError(
+            f"self.dim() cannot be 0 to view {s.dtype} as {dtype} (different element sizes)"
+        )
+    shape, strides = list(s.shape), list(s.strides)
+    if strides[-1] != 1 and shape[-1] != 1:
+        raise RuntimeError(
+            f"self.stride(-1) must be 1 to view {s.dtype} as {dtype} (different element sizes), "
+            f"but got {strides[-1]}"
+        )
+    if old > new:
+        ratio = old // new
+        return [*shape[:-1], shape[-1] * ratio], [*(n * ratio for n in strides[:-1]), 1], (
+            s.offset * ratio
+        )
+    ratio = new // old
+    if shape[-1] % ratio:
+        raise RuntimeError(
+            f"self.size(-1) must be divisible by {ratio} to view {s.dtype} as {dtype} (different "
+            f"element sizes), but got {shape[-1]}"
+        )
+    if s.offset % ratio:
+        raise RuntimeError(
+            f"self.storage_offset() must be divisible by {ratio} to view {s.dtype} as {dtype} "
+            f"(different element sizes), but got {s.offset}"
+        )
+    for i, stride in enumerate(strides[:-1]):
+        if stride % ratio:
+            raise RuntimeError(
+                f"self.stride({i}) must be divisible by {ratio} to view {s.dtype} as {dtype} "
+                f"(different element sizes), but got {stride}"
+            )
+    return (
+        [*shape[:-1], shape[-1] // ratio], [*(n // ratio for n in strides[:-1]), 1],
+        s.offset // ratio,
+    )  # fmt: skip
+
+
+def view_as_real(input: Tensor) -> Tensor:
+    """Complex numbers as a last dimension of two: real and imaginary parts, in the same memory."""
+    s = input._spec
+    if s.dtype.kind != "c":
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    strides = (*(2 * n for n in s.strides), 1)
+    part = s.dtype.to_real()
+    return view_of(input, spec(part, (*s.shape, 2), strides, 2 * s.offset, s.device))
+
+
+def view_as_complex(input: Tensor) -> Tensor:
+    """The complex numbers whose parts a last dimension of two holds, in the same memory."""
+    s = input._spec
+    if s.dtype.code not in ("f32", "f64"):
+        raise RuntimeError(
+            "view_as_complex is only supported for half, float and double tensors, but got a "
+            f"tensor of scalar type: {_spelled(s.dtype)}"
+        )
+    if not s.shape:
+        raise RuntimeError("Input tensor must have one or more dimensions")
+    if s.shape[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    if s.strides[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(n % 2 for n in s.strides[:-1]):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if s.offset % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
+    strides = tuple(n // 2 for n in s.strides[:-1])
+    whole = s.dtype.to_complex()
+    return view_of(input, spec(whole, tuple(s.shape[:-1]), strides, s.offset // 2, s.device))
+
+
+def real(input: Tensor) -> Tensor:
+    """The real parts, in the same memory; a real tensor is its own."""
+    return select(view_as_real(input), -1, 0) if input._spec.dtype.kind == "c" else input
+
+
+def imag(input: Tensor) -> Tensor:
+    """The imaginary parts, in the same memory. RuntimeError for real tensors."""
+    if input._spec.dtype.kind != "c":
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return select(view_as_real(input), -1, 1)
 
 
 def reshape(self: Tensor, *args, shape=None) -> Tensor:
@@ -535,6 +627,15 @@ def swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
     return transpose(self, axis0, axis1)
 
 
+def _hermitian(self: Tensor) -> Tensor:
+    if self.dim() not in (0, 2):
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {self.dim()}-D tensor."
+            + (" For batches of matrices, consider using tensor.mH" if self.dim() > 2 else "")
+        )
+    return transpose(self, 0, 1).conj() if self.dim() else self.conj()
+
+
 METHODS = (
     view, reshape, clone, contiguous, view_as, reshape_as, permute, transpose, t, movedim,
     unsqueeze,
@@ -547,10 +648,13 @@ Tensor.swapdims = swapaxes
 Tensor.moveaxis = movedim
 Tensor.T = property(lambda self: permute(self, tuple(range(self.dim() - 1, -1, -1))))
 Tensor.mT = property(lambda self: transpose(self, -2, -1))
-Tensor.mH = property(lambda self: transpose(self, -2, -1))
-Tensor.H = property(lambda self: transpose(self, 0, 1))
+Tensor.mH = property(lambda self: transpose(self, -2, -1).conj())
+Tensor.H = property(lambda self: _hermitian(self))
+Tensor.real = property(real, lambda self, value: real(self).copy_(value))
+Tensor.imag = property(imag, lambda self, value: imag(self).copy_(value))
 FUNCTIONS = (
     reshape, clone, permute, transpose, t, movedim, unsqueeze, squeeze, broadcast_to, narrow,
     select,
     split, chunk, tensor_split, unbind, diagonal, flatten, ravel, unflatten, as_strided, swapaxes,
+    real, imag, view_as_real, view_as_complex,
 )  # fmt: skip

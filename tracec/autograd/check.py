@@ -37,7 +37,9 @@ def gradcheck(
     """Whether the gradients of `func(*inputs)` with respect to the inputs that require grad equal
     central differences of step `eps` within `atol + rtol * |numerical|`.
 
-    Inputs should be float64. Raises GradcheckError (or returns False) where they differ.
+    Inputs should be float64 or complex128; the gradient of a complex number u + i*v is that with
+    respect to u plus i times that with respect to v. Raises GradcheckError (or returns False) where
+    they differ.
     """
     if check_forward_ad:
         raise NotImplementedError("gradcheck: check_forward_ad is not implemented")
@@ -62,40 +64,63 @@ def _values(func, inputs, k: int) -> np.ndarray:
 def _check_output(func, inputs, wanted, k: int, out, eps: float, atol: float, rtol: float) -> None:
     from ..creation import from_numpy
 
-    size = out.numel()
-    numerical = []
-    for x in wanted:
-        base = np.array(x.detach().numpy())
-        columns = np.zeros((base.size, size), out.dtype.numpy)
-        for i in range(base.size):
-            moved = []
-            for sign in (1.0, -1.0):
-                shifted = base.copy()
-                shifted.reshape(-1)[i] += sign * eps
-                replaced = [
-                    from_numpy(shifted).clone().requires_grad_() if y is x else y for y in inputs
-                ]
-                moved.append(_values(func, replaced, k))
-            columns[i] = (moved[0] - moved[1]) / (2 * eps)
-        numerical.append(columns)
+    numerical = [_differences(func, inputs, x, k, out, eps) for x in wanted]
     if not out.requires_grad:
         return
-    for j in range(size):
-        seed = np.zeros(size, out.dtype.numpy)
-        seed[j] = 1
-        found = grad(
-            _tensors(func(*inputs))[k],
-            wanted,
-            from_numpy(seed.reshape(out.shape)),
-            allow_unused=True,
-        )
-        for n, (x, g, columns) in enumerate(zip(wanted, found, numerical, strict=True)):
-            analytical = np.zeros(x.numel()) if g is None else g.detach().numpy().reshape(-1)
-            if not np.allclose(analytical, columns[:, j], rtol=rtol, atol=atol, equal_nan=True):
-                raise GradcheckError(
-                    f"Jacobian mismatch for output {k} with respect to input {n},\nnumerical:"
-                    f"{columns[:, j]}\nanalytical:{analytical}\n"
+    for j in range(out.numel()):
+        for unit in _directions(out.dtype):
+            seed = np.zeros(out.numel(), out.dtype.numpy)
+            seed[j] = unit
+            found = grad(
+                _tensors(func(*inputs))[k],
+                wanted,
+                from_numpy(seed.reshape(tuple(out.shape))),
+                allow_unused=True,
+            )
+            for n, (x, g, moved) in enumerate(zip(wanted, found, numerical, strict=True)):
+                analytical = np.zeros(x.numel()) if g is None else g.detach().numpy().reshape(-1)
+                expected = sum(
+                    (np.conj(unit) * part[:, j]).real * direction
+                    for direction, part in zip(_directions(x.dtype), moved, strict=True)
                 )
+                if not np.allclose(analytical, expected, rtol=rtol, atol=atol, equal_nan=True):
+                    raise GradcheckError(
+                        f"Jacobian mismatch for output {k} with respect to input {n},\nnumerical:"
+                        f"{expected}\nanalytical:{analytical}\n"
+                    )
+
+
+def _directions(dtype) -> tuple:
+    """The directions in which one number of this dtype can move."""
+    return (1.0, 1j) if dtype.kind == "c" else (1.0,)
+
+
+def _differences(func, inputs, x, k: int, out, eps: float) -> list[np.ndarray]:
+    """Per direction, how output k moves with each element of x: x.numel() by out.numel()."""
+    from ..creation import from_numpy
+
+    base = np.array(x.detach().numpy())
+    found = []
+    for direction in _directions(x.dtype):
+        columns = np.zeros((base.size, out.numel()), out.dtype.numpy)
+        for i in range(base.size):
+            sides = []
+            for sign in (1.0, -1.0):
+                shifted = base.copy()
+                shifted.reshape(-1)[i] += sign * eps * direction
+                moved = from_numpy(shifted).clone().requires_grad_()
+                sides.append(_values(func, [moved if y is x else y for y in inputs], k))
+            columns[i] = (sides[0] - sides[1]) / (2 * eps)
+        found.append(columns)
+    return found
+
+
+def _random(rng: np.random.Generator, x) -> np.ndarray:
+    """Random numbers of the dtype and shape of x."""
+    values = rng.standard_normal(tuple(x.shape))
+    if x.dtype.kind == "c":
+        values = values + 1j * rng.standard_normal(tuple(x.shape))
+    return np.asarray(values).astype(x.dtype.numpy)
 
 
 def gradgradcheck(
@@ -117,10 +142,7 @@ def gradgradcheck(
     outs = _tensors(func(*inputs))
     if grad_outputs is None:
         rng = np.random.default_rng(0)
-        grad_outputs = [
-            from_numpy(rng.standard_normal(tuple(o.shape)).astype(o.dtype.numpy)).requires_grad_()
-            for o in outs
-        ]
+        grad_outputs = [from_numpy(_random(rng, o)).requires_grad_() for o in outs]
     else:
         grad_outputs = (
             [grad_outputs] if isinstance(grad_outputs, record.Tensor) else list(grad_outputs)

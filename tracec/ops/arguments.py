@@ -59,11 +59,12 @@ def given(out: Tensor | None, result: Tensor) -> Tensor:
     return assign(out, result)
 
 
-def need_tensor(x: Any, name: str, position: str = "input") -> None:
+def need_tensor(x: Any, name: str, argument: str = "input", position: int = 1) -> None:
     """Raises TypeError unless x is a Tensor."""
     if not isinstance(x, Tensor):
         raise TypeError(
-            f"{name}(): argument '{position}' (position 1) must be Tensor, not {type(x).__name__}"
+            f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+            f"{type(x).__name__}"
         )
 
 

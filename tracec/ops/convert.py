@@ -8,8 +8,9 @@ from tracec_ir import dtypes
 from tracec_ir.dtypes import DType
 
 from ..device import Device, resolve
-from ..record import apply, assign
+from ..record import apply, assign, unary
 from ..tensor import Tensor
+from .arguments import given, need_tensor
 from .face import add as list_as
 from .face import face
 
@@ -144,12 +145,13 @@ def zero_(self: Tensor) -> Tensor:
 @face("torch method")
 def conj(input: Tensor) -> Tensor:
     """The complex conjugate; real tensors are their own."""
-    if input.dtype.kind == "c":
-        raise NotImplementedError("conj of complex tensors")
-    return input
+    return unary("conj", input) if input.dtype.kind == "c" else input
 
 
-list_as(conj, "torch method", "conj_physical")
+@face("torch method", inplace=True)
+def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The complex conjugate; real tensors are their own."""
+    return given(out, conj(input))
 
 
 @face("torch method")
@@ -165,19 +167,43 @@ def resolve_neg(input: Tensor) -> Tensor:
 
 
 @face("torch method")
-def real(input: Tensor) -> Tensor:
-    """The real part."""
-    if input.dtype.kind == "c":
-        raise NotImplementedError("real of complex tensors")
-    return input
+def is_conj(input: Tensor) -> bool:
+    """Whether conjugation is pending: never, conjugates are computed."""
+    return False
 
 
 @face("torch method")
-def imag(input: Tensor) -> Tensor:
-    """The imaginary part."""
-    if input.dtype.kind != "c":
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    raise NotImplementedError("imag of complex tensors")
+def is_neg(input: Tensor) -> bool:
+    """Whether negation is pending: never, negatives are computed."""
+    return False
+
+
+@face("torch")
+def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """real + i * imag, broadcast; both float32 or both float64.
+
+    RuntimeError where their dtypes differ or are others.
+    """
+    need_tensor(real, "complex", "real")
+    need_tensor(imag, "complex", "imag", 2)
+    if real.dtype.code not in ("f32", "f64") or imag.dtype.code not in ("f32", "f64"):
+        raise RuntimeError(
+            "Expected both inputs to be Half, Float or Double tensors but got "
+            f"{_scalar_type(real)} and {_scalar_type(imag)}"
+        )
+    return given(out, apply("complex", (real, imag)))
+
+
+def _scalar_type(x: Tensor) -> str:
+    return _LEGACY[x.dtype.code].removesuffix("Tensor")
+
+
+@face("torch")
+def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """abs * (cos(angle) + i * sin(angle)), for lengths and angles (in radians) of one dtype."""
+    need_tensor(abs, "polar", "abs")
+    need_tensor(angle, "polar", "angle", 2)
+    return given(out, apply("polar", (abs, angle)))
 
 
 @face("torch method")

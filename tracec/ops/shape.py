@@ -334,7 +334,7 @@ def _linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = 
 @face("torch method")
 def adjoint(input: Tensor) -> Tensor:
     """The last two dimensions exchanged, conjugated."""
-    return input.transpose(-2, -1)
+    return input.transpose(-2, -1).conj()
 
 
 @face("method")

@@ -147,14 +147,6 @@ def isneginf(b, x):
 
 
 @composite(nondiff=True)
-def isreal(b, x):
-    """Whether x has no imaginary part."""
-    if x.dtype.kind == "c":
-        raise NotImplementedError("isreal of complex tensors")
-    return b.full(True, dtypes.b1, x.shape)
-
-
-@composite(nondiff=True)
 def signbit(b, x):
     """Whether x is negative, the negative zero included."""
     if x.dtype.kind in "bu":
@@ -162,12 +154,6 @@ def signbit(b, x):
     if x.dtype.kind == "i":
         return b.lt(x, 0)
     return b.lt(b.copysign(b.full(1, x.dtype, x.shape), x), 0)
-
-
-@composite()
-def sgn(b, x):
-    """The sign of x."""
-    return b.sign(x)
 
 
 @composite()
@@ -333,19 +319,6 @@ def mvlgamma(b, x, *, p):
     for j in range(1, p):
         total = b.add(total, b.lgamma(b.sub(z, j / 2)))
     return b.add(total, p * (p - 1) / 4 * math.log(math.pi))
-
-
-def _angle_vjp(b: Builder, op: Op, g: Value):
-    return [b.zeros_like(op.operands[0])]
-
-
-@composite(vjp=_angle_vjp)
-def angle(b, x):
-    """0 for positive numbers, pi for negative ones; NaN stays."""
-    z = as_float(b, x)
-    return where(
-        b, b.isnan(z), z, where(b, b.lt(z, 0), b.const(math.pi, z.dtype), b.const(0, z.dtype))
-    )
 
 
 # Bernoulli numbers over factorials, B(2j) / (2j)!

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import dtypes
+from .. import dims, dtypes
 from ..optable import prim
-from ..types import Type
+from ..types import TensorType, Type
 from . import samples as s
 from .movement import flip
 
@@ -93,3 +93,20 @@ def _flip_samples():
 def host_flip(x: np.ndarray, axis: int) -> np.ndarray:
     """x reversed along an axis."""
     return np.ascontiguousarray(np.flip(x, axis))
+
+
+def _reinterpret_type(x: Type, dtype: dtypes.DType) -> Type:
+    return TensorType(dtype, (dims.floordiv(x.shape[0] * x.dtype.itemsize, dtype.itemsize),))
+
+
+def _reinterpret_samples():
+    yield (s.values((6,), dtypes.f32),), (dtypes.u8,)
+    yield (s.values((6,), dtypes.i16),), (dtypes.i64,)
+
+
+@host_function("reinterpret", _reinterpret_type, None, _reinterpret_samples)
+def host_reinterpret(x: np.ndarray, dtype: dtypes.DType) -> np.ndarray:
+    """The bytes of a row as elements of another type; a rest that makes no element is left out."""
+    data = np.ascontiguousarray(x).view(np.uint8)
+    whole = data.size // dtype.itemsize * dtype.itemsize
+    return data[:whole].view(dtype.numpy).copy()

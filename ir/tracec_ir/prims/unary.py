@@ -226,7 +226,13 @@ def asinh(x):
     """The inverse of sinh."""
 
 
-@unary(np.arccosh, lambda b, g, x, y: b.mul(b.mul(g, b.rsqrt(b.sub(x, 1))), b.rsqrt(b.add(x, 1))),
+def _acosh_grad(b, g, x, y):
+    if x.dtype.kind != "c":
+        return b.mul(g, b.rsqrt(b.sub(b.mul(x, x), 1)))
+    return b.mul(b.mul(g, b.rsqrt(b.sub(x, 1))), b.rsqrt(b.add(x, 1)))  # on the right branch
+
+
+@unary(np.arccosh, _acosh_grad,
        kinds="fc", llvm="vmath:acosh",
        cost=24, samples=s.unary(1.1, 4, "fc"))  # fmt: skip
 def acosh(x):
