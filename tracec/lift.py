@@ -86,9 +86,16 @@ class Lift:
         base = self.operand(n.operands[0])
         self._bind(n, [read_view(self.b, base, n.attrs)])
 
+    def _laid(self, n: Node) -> None:
+        memory, leaf = (self.operand(c) for c in n.operands)
+        self._bind(n, [write_view(self.b, memory, leaf, n.attrs)])
+
     def _assign(self, n: Node) -> None:
         code = n.operands[1]
         value = self.operand(code)
+        if n.name == "keep":
+            self._bind(n, self.b.apply("keep_history", (value, self.env[n.operands[0] & ~1])))
+            return
         # without history it gets a value of its own: a leaf written under no_grad is a new source
         self._bind(n, [value if code & 1 else self._own(value)])
 
@@ -111,7 +118,10 @@ class Lift:
 
     def _write(self, n: Node) -> None:
         base, value = (self.operand(c) for c in n.operands)
-        self._bind(n, [write_view(self.b, base, value, n.attrs)])
+        written = write_view(self.b, base, value, n.attrs)
+        if n.name == "keep":
+            (written,) = self.b.apply("keep_history", (written, base))
+        self._bind(n, [written])
 
     def _backward(self, n: Node) -> None:
         info = n.info

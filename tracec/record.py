@@ -156,10 +156,10 @@ def read(tr: Trace, x) -> int:
     if spec is st.spec:
         return at + rg
     if spec.canonical is not spec:  # a leaf of its own on shared memory, see Tensor.requires_grad_
-        return _read_leaf(tr, x, at, rg)
+        return _shared_leaf().read(tr, x, at, rg)
     base = x._base
     if base is not None and base._spec.canonical is not base._spec:
-        whole = _read_leaf(tr, base, at, rg)
+        whole = _shared_leaf().below(tr, base, st, at, rg)
     else:
         whole = at + rg
     key = (whole, spec)
@@ -181,27 +181,10 @@ def read(tr: Trace, x) -> int:
     return code
 
 
-def _read_leaf(tr: Trace, x, at: int, rg: int) -> int:
-    spec = x._spec.canonical
-    key = ("leaf", at, spec, id(x))
-    code = tr.views.get(key)
-    if code is None:
-        edge = ("leaf", at, spec)
-        node = tr.node.children.get(edge)
-        if node is None:
-            node = _child(tr, edge, "view", "", (at,), spec)
-            node.code, node.spec, node.rg = (
-                node.next,
-                dense(spec.dtype, tuple(spec.shape), spec.device),
-                0,
-            )
-            node.next += 2
-            node.grow()
-        tr.node = node
-        code = tr.views[key] = node.code
-        if x._leaf is not None:
-            tr.leaves[code] = x._leaf
-    return code + rg
+def _shared_leaf():
+    from . import shared_leaf
+
+    return shared_leaf
 
 
 def _import(tr: Trace, st: Storage, write: bool = False) -> int:
@@ -511,48 +494,37 @@ def assign(x, value, computed: bool = False):
         _import(tr, st, True)
     if len(_holders) > 1:
         _end_loans(tr, st)
-    replaced = tr.grad and x._rg and x._leaf is None and not computed
-    whole = x._spec.canonical is st.spec
-    if whole and not replaced:
-        key = ("data", st.code, v) if x._untracked else ("=", st.code, v)
-        node = tr.node.children.get(key)
-        if node is None:
-            node = _child(tr, key, "assign", "", (st.code, v), None)
-            node.info = x._untracked
-            node.code, node.spec, node.rg = node.next, st.spec, v & 1
-            node.next += 2
-            node.entries += 1
-            node.grow()
-    else:
-        base = st.code + (1 if tr.grad and (x._rg or (x._base is not None and x._base._rg)) else 0)
-        untracked = x._untracked or (x._base is not None and x._base._untracked)
-        key = ("data" if untracked else "w", base, v, x._spec.canonical)
-        node = tr.node.children.get(key)
-        if node is None:
-            node = _child(tr, key, "write", "", (base, v), x._spec.canonical)
-            node.info = untracked
-            node.code, node.spec, node.rg = node.next, st.spec, (base | v) & 1
-            node.next += 2
-            node.entries += 1
-            node.grow()
+    base = x._base
+    tracked = tr.grad and (x._rg or (base is not None and base._rg))
+    untracked = x._untracked or (base is not None and base._untracked)
+    spec = x._spec.canonical
+    whole = spec is st.spec and (computed or not tracked or x._leaf is not None)
+    # a write that autograd does not see leaves the history of a computed value as it is
+    kind = ("=" if whole else "w") if tracked else "data" if untracked else "hidden"
+    key = (kind, st.code, v) if whole else (kind, st.code, v, spec)
+    node = tr.node.children.get(key)
+    if node is None:
+        from .autograd.edges import has_history
+
+        keep = not tracked and not v & 1 and has_history(st)
+        old = st.code + (1 if keep or tracked and not whole else 0)
+        attrs = None if whole else spec
+        node = _child(tr, key, "assign" if whole else "write", "", (old, v), attrs)
+        node.info = untracked
+        node.code, node.spec, node.rg = node.next, st.spec, (v if whole else old | v) & 1
+        if keep:
+            node.name, node.rg = "keep", 1
+        node.next += 2
+        node.entries += 1
+        node.grow()
     tr.node = node
     _advance(tr, st, node.code)
-    if node.info:
+    if untracked:
         st.version -= 1
-    if (
-        not tr.grad
-        and st.source is None
-        and x._rg
-        and x._leaf is None
-        and (x._base is None or x._base._leaf is None)
-    ):
-        from .autograd.graph import lost_history
-
-        st.source = lost_history()
-    if node.rg:
+    if tracked or v & 1:
         x._rg = 1
-        if x._base is not None:
-            x._base._rg = 1
+        if base is not None:
+            base._rg = 1
     if st.foreign():
         flush(Flush.FOREIGN)
     return x

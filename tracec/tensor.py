@@ -570,13 +570,14 @@ def view_of(x: Tensor, spec: Spec) -> Tensor:
     """The view of x's storage that `spec` describes, sharing gradients with x."""
     t = _new(Tensor)
     t._st, t._spec, t._rg = x._st, spec, x._rg if record.current().grad else 0
-    t._base = x if x._base is None else x._base
-    if x._spec.canonical is not x._spec and x._spec.canonical is not x._st.spec:
-        raise NotImplementedError(
-            "views of a leaf that is itself a view of memory shared with the graph are not "
-            "supported; "
-            "clone() it first"
-        )
+    if x._spec.canonical is not x._spec:  # a leaf on shared memory: gradients of views go to it
+        if x._spec.canonical is not x._st.spec and x._spec.overlaps():
+            raise NotImplementedError(
+                "views of a leaf whose own elements overlap in memory; clone() it first"
+            )
+        t._base = x
+    else:
+        t._base = x if x._base is None else x._base
     return t
 
 

@@ -54,7 +54,9 @@ class Flush(Enum):
 class Node:
     """A trie node: one instruction and what is known about it.
 
-    `kind` is "root", "in", "op", "view", "assign", "write", "leaf", "fn", "backward" or "segment";
+    `kind` is "root", "in", "op", "view", "laid", "assign", "assign_many", "write", "pin", "cut",
+    "fn", "backward" or "segment"; an "assign" or "write" named "keep" changes values and leaves
+    the gradient history as it was;
     `code`, `spec`, `rg` describe the first result, `outs` all of several; `entries` is how many
     results the trace holds after this node, `next` the next free code.
     """

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tracec
-from tests.parity import autograd_writes  # noqa: F401  (registers its programs)
+from tests.parity import autograd_hidden, autograd_writes  # noqa: F401  (register their programs)
 from tests.parity.autograd_programs import PROGRAMS
 from tracec_runtime import knobs
 

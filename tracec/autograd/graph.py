@@ -73,19 +73,6 @@ class Freed:
         self.message = message
 
 
-def lost_history() -> Output:
-    """The source of a computed value that was written where gradients are off."""
-    return Output(
-        Freed(
-            "going backward through a computed tensor after it was written in place under "
-            "no_grad is "
-            "not "
-            "supported; write it with gradients on, or write a clone()"
-        ),
-        0,
-    )
-
-
 TWICE = (
     "Trying to backward through the graph a second time (or directly access saved tensors after "
     "they have already been freed). Saved intermediate values of the graph are freed when you call "
