@@ -73,7 +73,11 @@ def test_pointwise(name):
         (ours,) = interp.run(build(case), *case.inputs)
         expected = theirs(*map(to_torch, case.inputs))
         assert_close(
-            ours, to_numpy(expected.resolve_conj()), ULPS.get(name, 3), str(case), name not in SIGN_OF_ZERO
+            ours,
+            to_numpy(expected.resolve_conj()),
+            ULPS.get(name, 3),
+            str(case),
+            name not in SIGN_OF_ZERO,
         )
 
 

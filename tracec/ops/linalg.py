@@ -65,7 +65,7 @@ def triangular_solve(
     *, out: Any = None,
 ) -> Any:  # fmt: skip
     """The solution of A X = b with a triangle of A, and A."""
-    triangle = A.transpose(-2, -1) if transpose else A
+    triangle = A.mT if transpose else A
     attrs = (("upper", upper != transpose), ("left", True), ("unitriangular", unitriangular))
     return returns.triangular_solve(apply("solve_triangular", (triangle, b), attrs), A.clone())
 
@@ -86,6 +86,8 @@ def slogdet(A: Tensor, *, out: Any = None) -> Any:
 def logdet(input: Tensor) -> Tensor:
     """The logarithms of determinants; NaN for negative ones."""
     sign, log = apply_multi("slogdet", (input,))
+    if input.dtype.kind == "c":
+        return sign.log() + log
     return apply("where", (sign < 0, float("nan"), log))
 
 
@@ -93,7 +95,7 @@ def logdet(input: Tensor) -> Tensor:
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """The triangular factors of positive definite matrices."""
     y = unary("cholesky", A)
-    return given(out, y.transpose(-2, -1) if upper else y)
+    return given(out, y.mH if upper else y)
 
 
 @face("linalg")
@@ -107,15 +109,15 @@ def cholesky_ex(
 @face("torch method", name="cholesky")
 def _torch_cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The triangular factors of positive definite matrices."""
-    y = unary("cholesky", input.transpose(-2, -1) if upper else input)
-    return given(out, y.transpose(-2, -1) if upper else y)
+    y = unary("cholesky", input.mH if upper else input)
+    return given(out, y.mH if upper else y)
 
 
 def _whole(L: Tensor, upper: bool) -> Tensor:
     """The matrix whose Cholesky factor L is."""
     # the value of one triangle, with the gradient of the whole, as PyTorch has it
     t = L + ((L.triu() if upper else L.tril()) - L).detach()
-    return t.transpose(-2, -1) @ t if upper else t @ t.transpose(-2, -1)
+    return t.mH @ t if upper else t @ t.mH
 
 
 @face()
@@ -137,7 +139,7 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues and eigenvectors of symmetric matrices."""
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
-    return returns.eigh(*apply_multi("eigh", (A.transpose(-2, -1) if UPLO.upper() == "U" else A,)))
+    return returns.eigh(*apply_multi("eigh", (A.mH if UPLO.upper() == "U" else A,)))
 
 
 @face("linalg")
@@ -183,7 +185,7 @@ def _torch_svd(
     u, s, vh = apply_multi("svd", (input,), (("full_matrices", not some),))
     if not compute_uv:
         u, vh = (t.detach() * 0 for t in (u, vh))
-    return returns.svd_v(u, s, vh.transpose(-2, -1))
+    return returns.svd_v(u, s, vh.mH)
 
 
 @face("linalg")

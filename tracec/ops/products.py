@@ -42,7 +42,7 @@ for _name, _op in (
 @face()
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The dot product, the first operand conjugated."""
-    return given(out, binary("inner_dot", input, other))
+    return given(out, binary("inner_dot", input.conj(), other))
 
 
 @face("functional")
@@ -150,7 +150,7 @@ def _linalg_cross(
 @face("linalg")
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
     """The dot products along a dimension."""
-    return given(out, (x * y).sum(dim))
+    return given(out, (x.conj() * y).sum(dim))
 
 
 @face("linalg torch method")

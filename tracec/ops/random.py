@@ -12,7 +12,7 @@ from ..creation import _checked, _device, _finish
 from ..random import draw
 from ..record import apply, assign
 from ..tensor import Tensor
-from ..views import sizes
+from ..views import sizes, view_as_complex, view_as_real
 from .arguments import given, number
 from .face import add as list_as
 from .face import face
@@ -42,6 +42,19 @@ def _float(dtype: DType | None, name: str) -> DType:
     return dtype
 
 
+def _inexact(dtype: DType | None, name: str) -> DType:
+    return dtype if dtype is not None and dtype.kind == "c" else _float(dtype, name)
+
+
+def _parts(dtype: DType) -> tuple[int, ...]:
+    """The last dimension of samples for one number: two if it is complex."""
+    return (2,) if dtype.kind == "c" else ()
+
+
+def _joined(x: Tensor, dtype: DType) -> Tensor:
+    return view_as_complex(x) if dtype.kind == "c" else x
+
+
 @face("torch")
 def rand(
     *size: Any,
@@ -56,10 +69,11 @@ def rand(
 ) -> Tensor:
     """Uniform numbers in [0, 1)."""
     _device(device)
-    dtype = _float(dtype if out is None else out.dtype, "check_uniform_bounds")
-    return _finish(
-        given(out, _sampled("rand", sizes(size), dtype, _words(dtype), generator)), requires_grad
-    )
+    dtype = _inexact(dtype if out is None else out.dtype, "check_uniform_bounds")
+    part = dtype.to_real()
+    shape = (*sizes(size), *_parts(dtype))
+    x = _sampled("rand", shape, part, _words(part), generator)
+    return _finish(given(out, _joined(x, dtype)), requires_grad)
 
 
 @face("torch")
@@ -76,11 +90,12 @@ def randn(
 ) -> Tensor:
     """Standard normal numbers."""
     _device(device)
-    dtype = _float(dtype if out is None else out.dtype, "normal_kernel_cpu")
-    return _finish(
-        given(out, _sampled("randn", sizes(size), dtype, 2 * _words(dtype), generator)),
-        requires_grad,
-    )
+    dtype = _inexact(dtype if out is None else out.dtype, "normal_kernel_cpu")
+    part = dtype.to_real()
+    shape = (*sizes(size), *_parts(dtype))
+    x = _sampled("randn", shape, part, 2 * _words(part), generator)
+    x = x if part is dtype else x * math.sqrt(0.5)  # the variance is that of both parts together
+    return _finish(given(out, _joined(x, dtype)), requires_grad)
 
 
 @face("torch")
@@ -346,12 +361,19 @@ def uniform_(
     self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Any = None, **bounds: float
 ) -> Tensor:
     """Uniform numbers in [from, to) written everywhere."""
-    return _uniform(self, bounds.get("from", a), bounds.get("to", b), generator=generator)
+    low, high = bounds.get("from", a), bounds.get("to", b)
+    if self.dtype.kind == "c":
+        _uniform(view_as_real(self), low, high, generator=generator)
+        return self
+    return _uniform(self, low, high, generator=generator)
 
 
 @face("method")
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
     """Normal numbers written everywhere."""
+    if self.dtype.kind == "c":  # half of the variance in each part
+        _normal(view_as_real(self), mean, std * math.sqrt(0.5), generator=generator)
+        return self
     return _normal(self, mean, std, generator=generator)
 
 

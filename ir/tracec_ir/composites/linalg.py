@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,25 @@ def _t(b: Builder, x: Value) -> Value:
     return swap(b, x, x.rank - 1, x.rank - 2)
 
 
+def _h(b: Builder, x: Value) -> Value:
+    return b.conj(_t(b, x))
+
+
+def _hermitian(rule: Callable) -> Callable:
+    """A derivative written for gradients (dL/du + i * dL/dv of x = u + i * v), as the formulas with
+    conjugate transposes are, as one for the cotangents that ops exchange."""
+
+    def vjp(b: Builder, op: Op, *grads: Value | None):
+        found = rule(b, op, *(None if g is None else b.conj(g) for g in grads))
+        return [None if d is None else b.conj(d) for d in found]
+
+    return vjp
+
+
+def _real(x: TensorType, shape: Any) -> TensorType:
+    return TensorType(x.dtype.to_real(), tuple(shape))
+
+
 def _mm(b: Builder, *factors: Value) -> Value:
     out = factors[0]
     for f in factors[1:]:
@@ -44,7 +64,7 @@ def _check_square(x: Value, name: str) -> None:
 def _check_matrix(x: Value, name: str) -> None:
     if x.rank < 2:
         raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
-    if x.dtype not in (dtypes.f32, dtypes.f64):
+    if x.dtype not in (dtypes.f32, dtypes.f64, dtypes.c64, dtypes.c128):
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got {spelled(x.dtype)}"
         )
@@ -140,21 +160,27 @@ def solve_triangular(b, a, y, *, upper, left=True, unitriangular=False):
 
 
 # -- determinants ---------------------------------------------------------------------------------
-@host_function("slogdet", lambda x: (TensorType(x.dtype, x.shape[:-2]),) * 2)
+@host_function(
+    "slogdet", lambda x: (TensorType(x.dtype, x.shape[:-2]), _real(x, x.shape[:-2]))
+)
 def _np_slogdet(x: np.ndarray) -> tuple:
     """Signs and logarithms of the magnitudes of determinants."""
     sign, log = np.linalg.slogdet(x)
-    return np.asarray(sign, x.dtype), np.asarray(log, x.dtype)
+    return np.asarray(sign, x.dtype), np.asarray(log, x.real.dtype)
 
 
-def _slogdet_vjp(b: Builder, op: Op, _, g: Value | None):
+def _slogdet_vjp(b: Builder, op: Op, gs: Value | None, g: Value | None):
+    x, sign = op.operands[0], op.results[0]
+    if x.dtype.kind == "c" and gs is not None:
+        turn = b.neg(b.imag(b.mul(b.conj(gs), sign)))
+        g = b.complex(b.zeros_like(turn) if g is None else g, turn)
     if g is None:
         return [None]
     wide = unsqueeze(b, unsqueeze(b, g, g.rank), g.rank + 1)
-    return [b.mul(wide, _t(b, b.linalg_inv(op.operands[0])))]
+    return [b.mul(wide, _h(b, b.linalg_inv(x)))]
 
 
-@composite(vjp=_slogdet_vjp)
+@composite(vjp=_hermitian(_slogdet_vjp))
 def slogdet(b, x):
     """Signs and logarithms of the magnitudes of determinants."""
     _check_square(x, "linalg.slogdet")
@@ -170,8 +196,9 @@ def _det_vjp(b: Builder, op: Op, g: Value):
     others = b.broadcast_to(unsqueeze(b, s, s.rank - 1), (*s.shape[:-1], n, n))
     others = where(b, _eye(b, x, n), 1.0, others)
     others = b.reduce(others, "prod", (others.rank - 1,))
-    sign = b.mul(b.round(b.det_of_orthogonal(u)), b.round(b.det_of_orthogonal(vh)))
-    cofactors = _mm(b, b.mul(u, unsqueeze(b, others, others.rank - 1)), vh)
+    signs = [b.det_of_orthogonal(q) for q in (u, vh)]
+    sign = b.mul(*(signs if x.dtype.kind == "c" else [b.round(q) for q in signs]))
+    cofactors = _mm(b, b.mul(b.conj(u), unsqueeze(b, others, others.rank - 1)), b.conj(vh))
     scale = b.mul(g, sign)
     return [b.mul(unsqueeze(b, unsqueeze(b, scale, scale.rank), scale.rank + 1), cofactors)]
 
@@ -205,22 +232,20 @@ def _np_cholesky(x: np.ndarray) -> np.ndarray:
 
 def _cholesky_vjp(b: Builder, op: Op, g: Value):
     lower = op.results[0]
-    n = lower.shape[-1]
-    s = b.tril(_mm(b, _t(b, lower), g))
-    s = where(b, _eye(b, lower, n), b.mul(s, 0.5), s)
-    half = b.linalg_solve(_t(b, lower), s)
-    whole = _t(b, b.linalg_solve(_t(b, lower), _t(b, half)))
-    return [b.mul(b.add(whole, _t(b, whole)), 0.5)]
+    turn = _mm(b, _h(b, lower), g)
+    middle = b.add(b.tril(turn), _h(b, b.tril(turn, diagonal=-1)))
+    half = b.linalg_solve(_h(b, lower), b.mul(middle, 0.5))
+    return [_t(b, b.linalg_solve(_t(b, lower), _t(b, half)))]
 
 
-@composite(vjp=_cholesky_vjp)
+@composite(vjp=_hermitian(_cholesky_vjp))
 def cholesky(b, x):
-    """The lower triangular L with L Lᵀ = x."""
+    """The lower triangular L with L Lᴴ = x."""
     _check_square(x, "linalg.cholesky")
     return _host(b, "cholesky", x)
 
 
-@host_function("eigh", lambda x: (TensorType(x.dtype, x.shape[:-1]), x))
+@host_function("eigh", lambda x: (_real(x, x.shape[:-1]), x))
 def _np_eigh(x: np.ndarray) -> tuple:
     """Eigenvalues in ascending order and eigenvectors of symmetric matrices (lower triangle)."""
     return tuple(np.linalg.eigh(x))
@@ -233,15 +258,15 @@ def _eigh_vjp(b: Builder, op: Op, gw: Value | None, gv: Value | None):
     if gv is not None:
         gap = b.sub(unsqueeze(b, w, w.rank - 1), unsqueeze(b, w, w.rank))
         on = _eye(b, v, n)
-        inner = where(b, on, 0.0, b.div(_mm(b, _t(b, v), gv), where(b, on, 1.0, gap)))
+        inner = where(b, on, 0.0, b.div(_mm(b, _h(b, v), gv), where(b, on, 1.0, gap)))
     if gw is not None:
         diagonal = masked(b, _eye(b, v, n), unsqueeze(b, gw, gw.rank))
         inner = diagonal if inner is None else b.add(inner, diagonal)
-    whole = _mm(b, v, inner, _t(b, v))
-    return [b.mul(b.add(whole, _t(b, whole)), 0.5)]
+    whole = _mm(b, v, b.cast(inner, v.dtype), _h(b, v))
+    return [b.mul(b.add(whole, _h(b, whole)), 0.5)]
 
 
-@composite(vjp=_eigh_vjp)
+@composite(vjp=_hermitian(_eigh_vjp))
 def eigh(b, x):
     """Eigenvalues and eigenvectors of symmetric matrices (the lower triangle is read)."""
     _check_square(x, "linalg.eigh")
@@ -282,7 +307,7 @@ def _wide_qr_grad(b: Builder, x: Value, q: Value, r: Value, gq: Value | None, gr
         gr = b.zeros_like(r)
     right, u = take(b, x, ax, m, n), take(b, r, ax, 0, m)
     gu, gv = take(b, gr, ax, 0, m), take(b, gr, ax, m, n)
-    turn = _mm(b, right, _t(b, gv))
+    turn = _mm(b, right, _h(b, gv))
     gq = turn if gq is None else b.add(gq, turn)
     return b.emit1("concat", _tall_qr_grad(b, q, u, gq, gu), _mm(b, q, gv), axis=ax)
 
@@ -290,18 +315,21 @@ def _wide_qr_grad(b: Builder, x: Value, q: Value, r: Value, gq: Value | None, gr
 def _tall_qr_grad(b: Builder, q: Value, r: Value, gq: Value | None, gr: Value | None) -> Value:
     middle = None
     if gr is not None:
-        middle = _mm(b, r, _t(b, gr))
+        middle = _mm(b, r, _h(b, gr))
     if gq is not None:
-        turn = b.neg(_mm(b, _t(b, gq), q))
+        turn = b.neg(_mm(b, _h(b, gq), q))
         middle = turn if middle is None else b.add(middle, turn)
+    if q.dtype.kind == "c":  # the diagonal of r is real
+        on = _eye(b, middle, middle.shape[-1])
+        middle = where(b, on, b.cast(b.real(middle), middle.dtype), middle)
     lower = b.tril(middle)
     strict = b.tril(middle, diagonal=-1)
-    right = _mm(b, q, b.add(lower, _t(b, strict)))
+    right = _mm(b, q, b.add(lower, _h(b, strict)))
     total = right if gq is None else b.add(gq, right)
-    return _t(b, b.linalg_solve(r, _t(b, total)))
+    return _h(b, b.linalg_solve(r, _h(b, total)))
 
 
-@composite("linalg_qr", vjp=_qr_vjp)
+@composite("linalg_qr", vjp=_hermitian(_qr_vjp))
 def linalg_qr(b, x, *, mode="reduced"):
     """Orthogonal Q and upper triangular R with Q R = x."""
     _check_matrix(x, "linalg.qr")
@@ -313,7 +341,7 @@ def _svd_types(x: TensorType, full: bool) -> tuple:
     k = dims.minimum(m, n)
     lead = x.shape[:-2]
     return (
-        x.with_shape((*lead, m, m if full else k)), x.with_shape((*lead, k)),
+        x.with_shape((*lead, m, m if full else k)), _real(x, (*lead, k)),
         x.with_shape((*lead, n if full else k, n)),
     )  # fmt: skip
 
@@ -338,25 +366,28 @@ def _svd_vjp(b: Builder, op: Op, gu: Value | None, gs: Value | None, gvh: Value 
     if gs is not None:
         inner = masked(b, on, unsqueeze(b, gs, gs.rank))
     if gu is not None:
-        turn = _mm(b, _t(b, u), gu)
-        part = b.mul(b.div(b.sub(turn, _t(b, turn)), gap), row)
+        turn = _mm(b, _h(b, u), gu)
+        skew = b.sub(turn, _h(b, turn))
+        part = b.mul(b.div(skew, gap), row)
+        if u.dtype.kind == "c":  # the phases of pairs of vectors
+            part = where(b, on, b.div(b.mul(skew, 0.5), row), part)
         inner = part if inner is None else b.add(inner, part)
     if gvh is not None:
-        turn = _mm(b, vh, _t(b, gvh))
-        part = b.mul(column, b.div(b.sub(turn, _t(b, turn)), gap))
+        turn = _mm(b, vh, _h(b, gvh))
+        part = b.mul(column, masked(b, b.logical_not(on), b.div(b.sub(turn, _h(b, turn)), gap)))
         inner = part if inner is None else b.add(inner, part)
-    out = _mm(b, u, inner, vh)
+    out = _mm(b, u, b.cast(inner, u.dtype), vh)
     m, n = op.operands[0].shape[-2:]
     if gu is not None and not dims.same(m, k):
-        rest = b.sub(gu, _mm(b, u, _t(b, u), gu))
+        rest = b.sub(gu, _mm(b, u, _h(b, u), gu))
         out = b.add(out, _mm(b, b.div(rest, row), vh))
     if gvh is not None and not dims.same(n, k):
-        rest = b.sub(gvh, _mm(b, gvh, _t(b, vh), vh))
+        rest = b.sub(gvh, _mm(b, gvh, _h(b, vh), vh))
         out = b.add(out, _mm(b, u, b.div(rest, column)))
     return [out]
 
 
-@composite(vjp=_svd_vjp)
+@composite(vjp=_hermitian(_svd_vjp))
 def svd(b, x, *, full_matrices=False):
     """U, S and Vh with U diag(S) Vh = x."""
     _check_matrix(x, "linalg.svd")
@@ -366,23 +397,23 @@ def svd(b, x, *, full_matrices=False):
 # Golub and Pereyra's formula: it holds for rank-deficient and for symmetric matrices too.
 def _pinv_vjp(b: Builder, op: Op, g: Value):
     a, p = op.operands[0], op.results[0]
-    pt, gt = _t(b, p), _t(b, g)
+    pt, gt = _h(b, p), _h(b, g)
     if a.shape[-2] <= a.shape[-1]:
         k = _mm(b, gt, p)
         turned = _mm(b, k, pt)
         parts = [turned, b.neg(_mm(b, a, p, turned)), _mm(b, pt, p, b.sub(gt, _mm(b, k, a)))]
-        out = b.neg(_t(b, _mm(b, p, k)))
+        out = b.neg(_h(b, _mm(b, p, k)))
     else:
         k = _mm(b, p, gt)
         turned = _mm(b, pt, k)
         parts = [_mm(b, b.sub(gt, _mm(b, a, k)), p, pt), turned, b.neg(_mm(b, turned, p, a))]
-        out = b.neg(_t(b, _mm(b, k, p)))
+        out = b.neg(_h(b, _mm(b, k, p)))
     for part in parts:
         out = b.add(out, part)
     return [out]
 
 
-@composite(vjp=_pinv_vjp)
+@composite(vjp=_hermitian(_pinv_vjp))
 def pinv(b, x, *, atol=0.0, rtol=None, hermitian=False):
     """The pseudo-inverse; singular values up to max(atol, rtol * the largest) count as zero."""
     _check_matrix(x, "linalg.pinv")
@@ -396,18 +427,18 @@ def pinv(b, x, *, atol=0.0, rtol=None, hermitian=False):
             large, b.maximum(b.mul(b.reduce(large, "max", (large.rank - 1,), True), rtol), atol)
         )
         inverse = masked(b, keep, b.reciprocal(where(b, keep, w, 1.0)))
-        return _mm(b, b.mul(v, unsqueeze(b, inverse, inverse.rank - 1)), _t(b, v))
+        return _mm(b, b.mul(v, unsqueeze(b, inverse, inverse.rank - 1)), _h(b, v))
     u, s, vh = b.svd(x)
     top = b.detach(b.reduce(s, "max", (s.rank - 1,), True))
     keep = b.gt(s, b.maximum(b.mul(top, rtol), atol))
     inverse = masked(b, keep, b.reciprocal(where(b, keep, s, 1.0)))
-    return _mm(b, b.mul(_t(b, vh), unsqueeze(b, inverse, inverse.rank - 1)), _t(b, u))
+    return _mm(b, b.mul(_h(b, vh), unsqueeze(b, inverse, inverse.rank - 1)), _h(b, u))
 
 
 def _default_rtol(b: Builder, x: Value, atol: float):
     if atol:
         return 0.0
-    n = size(b, dims.maximum(*x.shape[-2:]), x.dtype)
+    n = size(b, dims.maximum(*x.shape[-2:]), x.dtype.to_real())
     eps = float(np.finfo(x.dtype.numpy_name).eps)
     return n * eps if isinstance(n, int) else b.mul(n, eps)
 
@@ -467,7 +498,7 @@ def matrix_norm(b, x, *, ord="fro", dim=(-2, -1), keepdim=False):
 @host_function("expm", lambda x: x)
 def _np_expm(x: np.ndarray) -> np.ndarray:
     """Matrix exponentials: a Taylor polynomial of the matrix scaled down, squared back up."""
-    z = x.astype(np.float64)
+    z = x.astype(np.result_type(x.dtype, np.float64))
     size = np.abs(z).sum(-1).max(initial=0.0) if z.size else 0.0
     halvings = max(0, int(np.ceil(np.log2(size))) + 1) if size > 0 else 0
     z = z / 2.0**halvings

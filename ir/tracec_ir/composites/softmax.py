@@ -94,7 +94,8 @@ def _logsumexp_vjp(b: Builder, op: Op, g: Value):
     over = axes(x, op.attrs["dim"])
     keep = [1 if i in over else s for i, s in enumerate(x.shape)]
     y, gk = b.reshape(wide(b, y), keep), b.reshape(wide(b, g), keep)
-    safe = where(b, b.eq(b.abs(y), INF), 0.0, y)
+    re = b.real(y)
+    safe = where(b, b.eq(b.abs(re), INF), 0.0, y)
     return [b.cast(b.mul(gk, b.exp(b.sub(wide(b, x), safe))), x.dtype)]
 
 
@@ -106,7 +107,7 @@ def logsumexp(b, x, *, dim, keepdim=False):
     if any(x.shape[a] == 0 for a in over):
         shape = [1 if i in over else s for i, s in enumerate(x.shape) if keepdim or i not in over]
         return b.full(-INF, z.dtype if x.dtype.kind not in "fc" else x.dtype, shape)
-    top = b.reduce(z, "max", over, True)
+    top = b.reduce(b.real(z), "max", over, True)
     top = where(b, b.eq(b.abs(top), INF), 0.0, top)
     total = b.log(b.reduce(b.exp(b.sub(z, top)), "sum", over, True))
     out_dtype = x.dtype if x.dtype.kind in "fc" else z.dtype

@@ -38,7 +38,7 @@ def _check_float(x: Value, name: str) -> None:
 
 def _divisor(b: Builder, x: Value, over, correction):
     """max(n - correction, 0) as an operand."""
-    n = count(b, x, over, x.dtype)
+    n = count(b, x, over, x.dtype.to_real())
     if isinstance(n, int):
         return max(n - correction, 0.0) + 0.0
     return b.maximum(b.sub(n, float(correction)), 0.0)
@@ -55,7 +55,7 @@ def _var_input_grad(b: Builder, x: Value, over, correction, g: Value) -> Value:
     z = wide(b, x)
     d = b.sub(z, mean_over(b, z, over, True))
     scale = b.div(b.mul(b.reshape(g, _keep(x, over)), 2.0), _divisor(b, z, over, correction))
-    return b.cast(b.mul(scale, d), x.dtype)
+    return b.cast(b.mul(scale, b.conj(d)), x.dtype)
 
 
 @composite(vjp=_var_vjp)
@@ -65,8 +65,9 @@ def var(b, x, *, dim=None, correction=1, keepdim=False):
     over = axes(x, dim)
     z = wide(b, x)
     d = b.sub(z, mean_over(b, z, over, True))
-    total = b.reduce(b.mul(d, d), "sum", over, keepdim)
-    return b.cast(b.div(total, _divisor(b, z, over, correction)), x.dtype)
+    square = b.real(b.mul(d, b.conj(d)))
+    total = b.reduce(square, "sum", over, keepdim)
+    return b.cast(b.div(total, _divisor(b, z, over, correction)), x.dtype.to_real())
 
 
 def _std_vjp(b: Builder, op: Op, g: Value):
@@ -79,9 +80,8 @@ def _std_vjp(b: Builder, op: Op, g: Value):
 def std(b, x, *, dim=None, correction=1, keepdim=False):
     """The standard deviation over `dim`."""
     _check_float(x, "std and var")
-    return b.cast(
-        b.sqrt(b.var(wide(b, x), dim=dim, correction=correction, keepdim=keepdim)), x.dtype
-    )
+    v = b.var(wide(b, x), dim=dim, correction=correction, keepdim=keepdim)
+    return b.cast(b.sqrt(v), x.dtype.to_real())
 
 
 @composite()
@@ -106,21 +106,22 @@ def _vector_norm_vjp(b: Builder, op: Op, g: Value):
     over = axes(x, op.attrs["dim"])
     z, y = wide(b, x), b.reshape(wide(b, op.results[0]), _keep(x, over))
     g = b.reshape(wide(b, g), _keep(x, over))
+    sign = b.conj(b.sgn(z))
     if p == 0:
         return [b.zeros_like(x)]
     if p == 1:
-        dx = b.mul(g, b.sign(z))
+        dx = b.mul(g, sign)
     elif p == 2:
-        dx = b.mul(z, masked(b, b.ne(y, 0.0), b.div(g, y)))
+        dx = b.mul(b.conj(z), masked(b, b.ne(y, 0.0), b.div(g, y)))
     elif p in (INF, -INF):
         hit = b.logical_or(b.eq(b.abs(z), y), b.logical_and(b.isnan(z), b.isnan(y)))
-        n = b.reduce(b.cast(hit, z.dtype), "sum", over, True)
-        dx = b.mul(b.sign(z), masked(b, hit, b.div(g, n)))
+        n = b.reduce(b.cast(hit, y.dtype), "sum", over, True)
+        dx = b.mul(sign, masked(b, hit, b.div(g, n)))
     elif p < 1:
-        power = masked(b, b.ne(z, 0.0), b.mul(b.sign(z), b.pow(b.abs(z), p - 1)))
+        power = masked(b, b.ne(z, 0.0), b.mul(sign, b.pow(b.abs(z), p - 1)))
         dx = b.mul(b.mul(power, g), b.pow(y, 1 - p))
     else:
-        power = b.mul(b.sign(z), b.pow(b.abs(z), p - 1))
+        power = b.mul(sign, b.pow(b.abs(z), p - 1))
         dx = b.mul(power, masked(b, b.ne(y, 0.0), b.div(g, b.pow(y, p - 1))))
     return [b.cast(dx, x.dtype)]
 
@@ -394,9 +395,9 @@ def cov(b, x, *weights, correction=1, has_fweights=False, has_aweights=False):
         lost = b.mul(b.div(b.reduce(squares, "sum", (0,)), total), float(correction))
     else:
         lost = float(correction)
-    norm = max(total - lost, 0) if isinstance(total, int) else b.maximum(b.sub(total, lost), 0.0)
+    norm = max(total - lost, 0) if isinstance(total, int) else b.maximum(b.sub(b.real(total), b.real(lost) if isinstance(lost, Value) else lost), 0.0)
     weighted = d if w is None else b.mul(d, w)
-    c = b.div(b.matmul(weighted, b.permute(d, (1, 0))), norm)
+    c = b.div(b.matmul(weighted, b.conj(b.permute(d, (1, 0)))), norm)
     return b.reshape(c, ()) if x.rank < 2 else c
 
 
@@ -417,5 +418,8 @@ def corrcoef(b, x):
         return b.div(c, c)
     n = c.shape[0]
     eye = b.eq(iota_along(b, 2, 0, n), iota_along(b, 2, 1, n))
-    d = b.sqrt(b.reduce(masked(b, eye, c), "sum", (1,)))
-    return b.clamp(b.div(b.div(c, unsqueeze(b, d, 1)), unsqueeze(b, d, 0)), -1.0, 1.0)
+    d = b.sqrt(b.real(b.reduce(masked(b, eye, c), "sum", (1,))))
+    r = b.div(b.div(c, unsqueeze(b, d, 1)), unsqueeze(b, d, 0))
+    if x.dtype.kind == "c":
+        return b.complex(b.clamp(b.real(r), -1.0, 1.0), b.clamp(b.imag(r), -1.0, 1.0))
+    return b.clamp(r, -1.0, 1.0)
