@@ -11,6 +11,7 @@ from typing import Any
 from . import (  # noqa: F401
     convert,
     face,
+    fourier,
     host,
     index,
     linalg,

@@ -8,6 +8,7 @@ from . import (  # noqa: F401
     einsum,
     elementwise,
     embedding,
+    fourier,
     index,
     linalg,
     loss,

@@ -7,6 +7,7 @@ from . import (  # noqa: F401
     constant,
     contract,
     control,
+    fourier,
     host,
     indexed,
     movement,
