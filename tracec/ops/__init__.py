@@ -22,6 +22,7 @@ from . import (  # noqa: F401
     random,
     reduction,
     shape,
+    short_time,
     spatial,
     windows,
 )

@@ -439,6 +439,27 @@ def cov(
     aweights: Tensor | None = None,
 ) -> Tensor:
     """The covariance of the rows of a matrix."""
+    for name, w, kinds, wanted in (
+        ("fweights", fweights, "iu", "integral"), ("aweights", aweights, "f", "floating point"),
+    ):  # fmt: skip
+        if w is None:
+            continue
+        if w.dim() > 1:
+            raise RuntimeError(
+                f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+                f"{w.dim()} dimensions"
+            )
+        if w.dtype.kind not in kinds:
+            raise RuntimeError(
+                f"cov(): expected {name} to have {wanted} dtype but got {name} with {w.dtype} dtype"
+            )
+        if w.numel() != input.shape[-1] * (input.dim() > 0) + (input.dim() == 0):
+            raise RuntimeError(
+                f"cov(): expected {name} to have the same numel as there are observations in the "
+                f"input but got {w.numel()} != {input.shape[-1] if input.dim() else 1}"
+            )
+        if w.numel() and (w < 0).any().item():
+            raise RuntimeError(f"cov(): {name} cannot be negative")
     operands = tuple(t for t in (input, fweights, aweights) if t is not None)
     attrs = (
         ("correction", correction),

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tracec_ir import promote
+from tracec_ir import dtypes, promote
 from tracec_ir.dtypes import DType
 
-from ..creation import _device, _finish, _of_array
+from ..creation import _device, _finish, _of_array, strided
 from ..tensor import Tensor
 from .face import add as list_as
 
@@ -25,12 +25,17 @@ def _window(
     if M < 0:
         raise ValueError(f"requires non-negative window length, got M={M}")
     dtype = dtype or promote.default_float
-    if dtype.kind != "f":
+    if dtype.code not in ("f32", "f64"):
         raise ValueError(f"expects float32 or float64 dtypes, got: {dtype}")
     _device(device)
     k = np.arange(M, dtype=np.float64)
     values = np.ones(M) if M == 1 else shape(k, M - 1 if sym else M)
     return _finish(_of_array(np.asarray(values, np.float64).astype(dtype.numpy)), requires_grad)
+
+
+def _strided(name: str, layout: Any) -> None:
+    if layout is not None and layout is not strided:
+        raise ValueError(f"{name} is implemented for strided tensors only, got: {layout}")
 
 
 def cosines(weights: Sequence[float]) -> Callable:
@@ -65,6 +70,7 @@ def _signal(name: str, make: Callable, **parameters: Any) -> Callable:
         if unknown:
             raise TypeError(f"{name}() got an unexpected keyword argument '{unknown.pop()}'")
         chosen = {**parameters, **given}
+        _strided(name, layout)
         return _window(make(**chosen), M, sym, dtype, device, requires_grad)
 
     fn.__name__ = fn.__qualname__ = name
@@ -121,12 +127,16 @@ def _legacy(name: str, make: Callable, names: tuple[str, ...] = (), defaults: tu
         requires_grad: bool = False,
         **given: float,
     ) -> Tensor:
+        _strided(name, layout)
         chosen = {
             **dict(zip(names, defaults, strict=True)),
             **dict(zip(names, args, strict=False)),
             **given,
         }
-        return _window(make(**chosen), window_length, not periodic, dtype, device, requires_grad)
+        wanted = dtype or promote.default_float
+        work = dtypes.f32 if wanted.bits == 16 else wanted
+        out = _window(make(**chosen), window_length, not periodic, work, device, False).to(wanted)
+        return _finish(out, requires_grad)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = f"The window of {name.removesuffix('_window')} with window_length points."

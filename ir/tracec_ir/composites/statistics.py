@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from .. import dtypes
+from .. import dtypes, promote
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
+from ..types import TensorType
 from .common import (
     INF,
     axes,
     axis,
     count,
     flat,
+    float_result,
     iota_along,
     masked,
     mean_over,
@@ -380,6 +382,10 @@ def cov(b, x, *weights, correction=1, has_fweights=False, has_aweights=False):
     _check_matrix(x, "cov")
     z = x if x.rank == 2 else b.reshape(x, (1, numel(x)))
     z = wide(b, z)
+    out = float_result(x)
+    if has_aweights:
+        out = promote.result_type([TensorType(out, (1,)), weights[-1].type])
+        z = b.cast(z, promote.result_type([z.type, weights[-1].type]))
     if not weights:
         w, total = None, count(b, z, (1,), z.dtype)
         mean = mean_over(b, z, (1,), True)
@@ -395,10 +401,15 @@ def cov(b, x, *weights, correction=1, has_fweights=False, has_aweights=False):
         lost = b.mul(b.div(b.reduce(squares, "sum", (0,)), total), float(correction))
     else:
         lost = float(correction)
-    norm = max(total - lost, 0) if isinstance(total, int) else b.maximum(b.sub(b.real(total), b.real(lost) if isinstance(lost, Value) else lost), 0.0)
+    if isinstance(total, int):
+        norm = max(total - lost, 0)
+    else:
+        lost = b.real(lost) if isinstance(lost, Value) else lost
+        norm = b.maximum(b.sub(b.real(total), lost), 0.0)
     weighted = d if w is None else b.mul(d, w)
     c = b.div(b.matmul(weighted, b.conj(b.permute(d, (1, 0)))), norm)
-    return b.reshape(c, ()) if x.rank < 2 else c
+    c = b.cast(c, out)
+    return b.reshape(c, ()) if z.shape[0] == 1 else c
 
 
 def _check_matrix(x: Value, name: str) -> None:
