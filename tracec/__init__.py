@@ -60,6 +60,7 @@ from tracec_ir.dtypes import (
 
 from . import creation as _creation
 from . import indexing as _indexing
+from . import spaced as _spaced
 from . import views as _views
 from .autograd.mode import (
     enable_grad,
@@ -80,6 +81,11 @@ from .creation import (
     channels_last_3d,
     contiguous_format,
     preserve_format,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
     strided,
 )
 from .device import Device as device
@@ -108,9 +114,15 @@ e = 2.718281828459045
 newaxis = None
 __version__ = "0.1.0"
 
-for _f in _views.FUNCTIONS + _creation.FUNCTIONS:
+for _f in _views.FUNCTIONS + _creation.FUNCTIONS + _spaced.FUNCTIONS:
     globals()[_f.__name__] = _f
-globals()["range"] = _creation.range_
+globals()["range"] = _spaced.range_
+
+from . import resizing as _resizing  # noqa: E402  (needs the classes above)
+
+for _f in _resizing.METHODS:
+    setattr(Tensor, _f.__name__, _f)
+resize_as_ = _resizing.resize_as_
 
 from . import ops as _ops  # noqa: E402  (needs the names above)
 
@@ -162,6 +174,9 @@ _LAZY_NAMES = {
     "compile": "compiling",
     "Parameter": "nn.parameter",
     "autocast": "amp",
+    "TypedStorage": "storages",
+    "UntypedStorage": "storages",
+    "set_default_tensor_type": "legacy",
 }
 
 
@@ -173,4 +188,9 @@ def __getattr__(name: str):
         value = getattr(_import_module(f"{__name__}.{owner}"), name)
         globals()[name] = value
         return value
+    if name.endswith("Tensor"):
+        value = _import_module(f"{__name__}.legacy").tensor_type(name)
+        if value is not None:
+            globals()[name] = value
+            return value
     raise AttributeError(f"module 'tracec' has no attribute '{name}'")

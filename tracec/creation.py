@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from tracec_ir import dtypes, promote
-from tracec_ir.dims import Poly
 from tracec_ir.dtypes import DType
 from tracec_runtime.memory import allocate, from_array
 
@@ -18,7 +17,7 @@ from .views import sizes
 
 
 class Layout:
-    """A memory layout; only `strided` exists."""
+    """A memory layout. Tensors are `strided`; the sparse ones can be named, not made."""
 
     def __init__(self, name: str):
         self.name = name
@@ -32,6 +31,9 @@ class MemoryFormat(Layout):
 
 
 strided = Layout("strided")
+sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc = map(
+    Layout, ("sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc")
+)
 contiguous_format = MemoryFormat("contiguous_format")
 preserve_format = MemoryFormat("preserve_format")
 channels_last = MemoryFormat("channels_last")
@@ -260,23 +262,6 @@ def frombuffer(
     return _finish(from_numpy(np.frombuffer(buffer, dtype.numpy, count, offset)), requires_grad)
 
 
-def legacy(cls, data=None, *args, **kwargs) -> Tensor:
-    """`Tensor(2, 3)`, `Tensor([...])`: the old constructors, always of the default dtype."""
-    if data is None:
-        out = empty(0)
-    elif isinstance(data, int) and all(isinstance(a, int) for a in args):
-        out = empty(data, *args)
-    elif isinstance(data, Tensor):
-        out = data.detach()
-    else:
-        out = tensor(data, dtype=promote.default_float)
-    if cls is Tensor:
-        return out
-    t = object.__new__(cls)
-    t._st, t._spec, t._rg = out._st, out._spec, 0
-    return t
-
-
 # -- factories ------------------------------------------------------------------------------------
 def full(
     size,
@@ -324,7 +309,9 @@ def _checked(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _give(t: Tensor, out: Tensor | None, requires_grad: bool) -> Tensor:
     if out is not None:
-        return record.assign(out, t)
+        from .ops.arguments import given
+
+        return given(out, t)
     return _finish(t, requires_grad)
 
 
@@ -402,6 +389,37 @@ def empty_strided(
     return _finish(flat.as_strided(size, stride, 0), requires_grad)
 
 
+def empty_permuted(
+    size,
+    physical_layout,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Uninitialised memory whose dimensions lie in the order `physical_layout`, outermost first."""
+    shape, order = _checked(sizes((size,), "size")), tuple(physical_layout)
+    rank = len(shape)
+    if len(order) != rank:
+        raise RuntimeError(
+            "Number of dimensions in size does not match the length of the physical_layout; i.e. "
+            f"len(size) = {rank} is not equal to len(physical_layout) = {len(order)}"
+        )
+    for i, d in enumerate(order):
+        if not 0 <= d < rank:
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {rank - 1}, but got {d} at "
+                f"index {i}).  NB: negative dims not currently supported; file an issue if you "
+                "want it."
+            )
+    if len(set(order)) != rank:
+        raise RuntimeError("Duplicate dim not allowed")
+    laid = empty([shape[d] for d in order], dtype=dtype, device=device)
+    return _finish(laid.permute([order.index(d) for d in range(rank)]), requires_grad)
+
+
 def _like(x: Tensor, dtype) -> DType:
     return dtype or x.dtype
 
@@ -473,123 +491,6 @@ def _host(array: np.ndarray, dtype: DType, out, requires_grad: bool) -> Tensor:
     return _give(_of_array(array.astype(dtype.numpy)), out, requires_grad)
 
 
-def arange(
-    start=0,
-    end=None,
-    step=1,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Tensor:
-    """start, start + step, ... below `end`; `arange(n)` starts at 0."""
-    if end is None:
-        start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
-    if dtype is None:
-        floats = any(isinstance(v, float) for v in (start, end, step))
-        dtype = promote.default_float if floats else dtypes.i64
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if Poly in (start.__class__, end.__class__, step.__class__):
-        return _give(_counted(start, end, step, dtype), out, requires_grad)
-    if (end - start) / step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    _device(device)
-    n = (
-        int(np.ceil((end - start) / step))
-        if isinstance(step, float) or isinstance(end, float) or isinstance(start, float)
-        else -(-(end - start) // step)
-    )
-    if dtype.kind == "i" or dtype.kind == "u":
-        array = int(start) + np.arange(n, dtype="int64") * int(step)
-    else:
-        array = start + np.arange(n, dtype="float64") * step
-    return _host(array, dtype, out, requires_grad)
-
-
-def _counted(start, end, step, dtype: DType) -> Tensor:
-    """`arange` between symbolic sizes."""
-    counted = apply("iota", (), {"size": -(-(end - start) // step), "dtype": dtypes.i64})
-    if step != 1:
-        counted = counted * step
-    if start.__class__ is Poly:
-        counted = counted + apply("iota", (), {"size": start + 1, "dtype": dtypes.i64})[-1]
-    elif start != 0:
-        counted = counted + start
-    return counted if dtype is dtypes.i64 else apply("cast", (counted,), {"dtype": dtype})
-
-
-def range_(start, end, step=1, **options) -> Tensor:
-    """Like `arange`, with the end included (deprecated in PyTorch too)."""
-    return arange(float(start), float(end) + step / 2, step, **options)
-
-
-def linspace(
-    start,
-    end,
-    steps: int,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """`steps` evenly spaced numbers from start to end, both included."""
-    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    dtype = dtype or promote.default_float
-    if dtype.kind in "iu":
-        array = np.trunc(np.linspace(start, end, steps))
-    else:
-        array = np.linspace(start, end, steps)
-    return _host(array, dtype, out, requires_grad)
-
-
-def logspace(
-    start,
-    end,
-    steps: int,
-    base: float = 10.0,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """`steps` numbers from base**start to base**end, evenly spaced on the logarithmic scale."""
-    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    return _host(
-        base ** np.linspace(start, end, steps), dtype or promote.default_float, out, requires_grad
-    )
-
-
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Ones on the diagonal of an n x m matrix of zeros."""
-    if n < 0:
-        raise RuntimeError(f"n must be greater or equal to 0, got {n}")
-    if Poly in (n.__class__, m.__class__):
-        same = arange(n).unsqueeze(1) == arange(n if m is None else m)
-        made = apply("cast", (same,), {"dtype": dtype or promote.default_float})
-        return _give(made, out, requires_grad)
-    return _host(np.eye(n, m), dtype or promote.default_float, out, requires_grad)
-
-
 def new_tensor(
     self: Tensor, data, *, dtype=None, device=None, requires_grad: bool = False
 ) -> Tensor:
@@ -648,10 +549,26 @@ def new_empty(
     return empty(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
-for _f in (new_tensor, new_full, new_zeros, new_ones, new_empty):
+def new_empty_strided(
+    self: Tensor,
+    size,
+    stride,
+    *,
+    dtype=None,
+    device=None,
+    requires_grad: bool = False,
+    layout=None,
+    pin_memory=False,
+) -> Tensor:
+    return empty_strided(
+        size, stride, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad
+    )
+
+
+for _f in (new_tensor, new_full, new_zeros, new_ones, new_empty, new_empty_strided):
     setattr(Tensor, _f.__name__, _f)
 FUNCTIONS = (
     tensor, as_tensor, asarray, from_numpy, from_dlpack, frombuffer, full, zeros, ones, empty,
-    empty_strided, zeros_like, ones_like, full_like, empty_like, scalar_tensor, arange, linspace,
-    logspace, eye, set_default_dtype, get_default_dtype, set_default_device, get_default_device,
+    empty_strided, empty_permuted, zeros_like, ones_like, full_like, empty_like, scalar_tensor,
+    set_default_dtype, get_default_dtype, set_default_device, get_default_device,
 )  # fmt: skip

@@ -74,6 +74,12 @@ def check_result(x, result) -> None:
         raise RuntimeError(
             f"output with shape {list(s.shape)} doesn't match the broadcast shape {list(r.shape)}"
         )
+    check_dtype(x, result)
+
+
+def check_dtype(x, result) -> None:
+    """RuntimeError unless values of the result's dtype may be written into x."""
+    s, r = x._spec, result._spec
     order = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
     if order[r.dtype.kind] > order[s.dtype.kind]:
         raise RuntimeError(

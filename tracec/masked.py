@@ -64,8 +64,10 @@ def sum(
 def prod(
     input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
-    """The product of what the mask keeps."""
-    return ops.prod(_kept(_wide(input, dtype), mask, 1), _over(input, dim), keepdim)
+    """The product of what the mask keeps; a tensor without dimensions is its own."""
+    over = _over(input, dim)
+    kept = _kept(_wide(input, dtype), mask, 1)
+    return kept if over == () else ops.prod(kept, over, keepdim)
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:

@@ -195,7 +195,7 @@ def _plan_gradients(
         for c in n.operands[: len(n.operands) // 2]
     }
     stale = {lifted.env[c] for c in overwritten if c in lifted.env}
-    whole = {v: live[j] for j, v in reversed(list(enumerate(outputs)))}
+    whole = _keepers(lifted, live, codes, outputs)
     for n, v in enumerate(program.saved):
         if v in lifted.scalars:
             plan.saved_scalars.append((n, lifted.scalars.index(v)))
@@ -206,6 +206,30 @@ def _plan_gradients(
         else:
             plan.saved_specs.append((n, dense(v.dtype, tuple(v.shape))))
             outputs.append(v)
+
+
+def _keepers(lifted: Lift, live, codes, outputs: list[Value]) -> dict[Value, int]:
+    """{value: the result whose storage keeps it}, for values that one live tensor stands for.
+
+    A copy of a value (`clone()`) is the same value, but writes to the copy leave the original as it
+    is; so neither keeps it when both live, nor does the copy alone.
+    """
+    first: dict[Value, int] = {}
+    written: set[int] = set()
+    for n in lifted.path:
+        made = [c for c, _, _ in n.outs or ((n.code, n.spec, n.rg),) if c in lifted.env]
+        if n.kind in ("assign", "write", "assign_many"):
+            written.update(made)
+        for c in made:
+            first.setdefault(lifted.env[c], c)
+    found: dict[Value, int] = {}
+    shared: set[Value] = set()
+    for i, v in zip(live, outputs, strict=True):
+        code = codes[i]
+        if v in found or (first.get(v, code) != code and code not in written):
+            shared.add(v)
+        found.setdefault(v, i)
+    return {v: i for v, i in found.items() if v not in shared}
 
 
 def _names(path: list[Node], codes: list[int]) -> list[str]:

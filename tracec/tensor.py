@@ -40,10 +40,10 @@ class Tensor:
     _fn = None  # name of the operation that made it, for repr
     name = None
 
-    def __new__(cls, data=None, *args, **kwargs):
-        from .creation import legacy
+    def __new__(cls, *args, device=None):
+        from .legacy import new_of_class
 
-        return legacy(cls, data, *args, **kwargs)
+        return new_of_class(cls, args, device)
 
     # -- description ------------------------------------------------------------------------------
     @property

@@ -400,6 +400,8 @@ def narrow(self: Tensor, dim: int, start, length: int) -> Tensor:
     d = wrap_dim(dim, len(s.shape))
     if not s.shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if isinstance(start, Tensor) and (start.dim() or start.dtype.kind not in "iu"):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     start = int(start)
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
@@ -589,7 +591,7 @@ def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def ravel(self: Tensor) -> Tensor:
-    return reshape(self, (-1,))
+    return view(contiguous(self), (-1,))
 
 
 def unflatten(self: Tensor, dim: int, sizes) -> Tensor:

@@ -24,6 +24,7 @@ from . import (  # noqa: F401
     shape,
     short_time,
     spatial,
+    special,
     windows,
 )
 

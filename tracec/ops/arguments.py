@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ..tensor import Tensor, _operand
@@ -51,11 +52,25 @@ def given(out: Tensor | None, result: Tensor) -> Tensor:
     """The result, written into `out` if there is one."""
     if out is None:
         return result
-    from ..record import assign
+    from ..inplace import check_dtype
+    from ..record import assign, current
 
-    if tuple(out.shape) != tuple(result.shape) and out.numel() == 0:
-        out._st, out._spec = result._st, result._spec
-        return out
+    if current().grad and (out.requires_grad or result.requires_grad):
+        raise RuntimeError(
+            "functions with out=... arguments don't support automatic differentiation, but one of "
+            "the arguments requires grad."
+        )
+    check_dtype(out, result)
+    if tuple(out.shape) != tuple(result.shape):
+        if out.numel():
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape "
+                f"{list(out.shape)}, which does not match the required output shape "
+                f"{list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
+                "release outputs will not be resized unless they have zero elements.",
+                stacklevel=3,
+            )
+        out.resize_(tuple(result.shape))
     return assign(out, result)
 
 

@@ -29,11 +29,18 @@ def converted(x: Tensor, dtype: DType) -> Tensor:
 
 def _conversion(name: str, dtype: DType) -> None:
     def method(self: Tensor, memory_format: Any = None) -> Tensor:
-        return self if self._spec.dtype is dtype else apply("cast", (self,), (("dtype", dtype),))
+        if self._spec.dtype is not dtype:
+            return apply("cast", (self,), (("dtype", dtype),))
+        return self if memory_format is None else _laid_out(self, memory_format)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"The tensor as {dtype.name}."
     list_as(method, "method", name)
+
+
+def _laid_out(x: Tensor, memory_format: Any) -> Tensor:
+    """x itself, or a contiguous copy where that is asked for."""
+    return x.contiguous() if str(memory_format) == "torch.contiguous_format" else x
 
 
 for _name, _dtype in _METHODS.items():
@@ -46,7 +53,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
     copy = kwargs.pop("copy", False)
     kwargs.pop("non_blocking", None)
-    kwargs.pop("memory_format", None)
+    memory_format = kwargs.pop("memory_format", None)
     if "other" in kwargs:
         args = (kwargs.pop("other"), *args)
     if kwargs:
@@ -67,6 +74,8 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     result = self if dtype is None else converted(self, dtype)
     if device is not None:
         result = _on(result, resolve(device))
+    if memory_format is not None:
+        result = _laid_out(result, memory_format)
     return result.clone() if copy and result is self else result
 
 
@@ -102,6 +111,15 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         if code is None:
             raise ValueError(f"invalid type: '{dtype}'")
         dtype = dtypes.by_code(code)
+    elif not isinstance(dtype, DType):
+        if getattr(dtype, "is_cuda", False):
+            raise TypeError(
+                f"type torch.cuda.{dtype.__name__} not available. Torch not compiled with CUDA "
+                "enabled."
+            )
+        dtype = getattr(dtype, "dtype", dtype)
+        if not isinstance(dtype, DType):
+            raise RuntimeError(f"invalid type object: {dtype!r}")
     return converted(self, dtype)
 
 
@@ -111,6 +129,51 @@ _LEGACY = {
     "u8": "ByteTensor", "b1": "BoolTensor", "c64": "ComplexFloatTensor",
     "c128": "ComplexDoubleTensor",
 }  # fmt: skip
+
+
+@face("method")
+def chalf(self: Tensor, memory_format: Any = None) -> Tensor:
+    """Complex numbers of two float16: a dtype that does not exist here. NotImplementedError."""
+    raise NotImplementedError("the dtype complex32 (chalf)")
+
+
+@face("method")
+def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """A tensor of this dtype: of the sizes, or with the data, given."""
+    from ..legacy import construct
+
+    return construct(self.dtype, args)
+
+
+@face("method")
+def apply_(self: Tensor, callable: Any) -> Tensor:
+    """callable(element) written over every element, one Python call each."""
+    _no_grad_needed(self, "apply_")
+    return _rewritten(self, [callable(v) for v in self.detach().reshape(-1).tolist()])
+
+
+@face("method")
+def map_(self: Tensor, tensor: Tensor, callable: Any) -> Tensor:
+    """callable(element, element of tensor) written over every element; tensor is broadcast."""
+    _no_grad_needed(self, "map_")
+    _no_grad_needed(tensor, "map_")
+    others = tensor.expand(tuple(self.shape)).reshape(-1).tolist()
+    pairs = zip(self.detach().reshape(-1).tolist(), others, strict=True)
+    return _rewritten(self, [callable(a, b) for a, b in pairs])
+
+
+def _no_grad_needed(x: Tensor, name: str) -> None:
+    if x.requires_grad:
+        raise RuntimeError(
+            f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() "
+            "instead."
+        )
+
+
+def _rewritten(x: Tensor, values: list) -> Tensor:
+    from ..creation import tensor
+
+    return assign(x, tensor(values, dtype=x.dtype).reshape(tuple(x.shape)))
 
 
 @face("method")

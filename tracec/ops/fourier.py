@@ -7,8 +7,8 @@ from typing import Any
 from tracec_ir import promote
 from tracec_ir.dtypes import DType
 
-from ..creation import arange
 from ..record import apply
+from ..spaced import arange
 from ..tensor import Tensor, wrap_dim
 from .arguments import dims, given, need_tensor
 from .face import face

@@ -16,6 +16,10 @@ def gather(
     input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None
 ) -> Tensor:
     """out[i][j] = input[index[i][j]][j] for dim 0."""
+    if out is not None and out.dtype is not input.dtype:
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {input.dtype}, but got {out.dtype} instead"
+        )
     return given(out, apply("gather_along", (input, index), (("dim", dim),)))
 
 

@@ -19,7 +19,14 @@ def cat(
     """The tensors one after the other along `dim`."""
     if axis is not None:
         dim = axis
-    return given(out, apply("cat", stack_of(tensors, "cat"), (("dim", dim),)))
+    parts = stack_of(tensors, "cat")
+    if out is not None and any(t._st is out._st for t in parts):
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor "
+            "refer to a single memory location. Please clone() the tensor before performing the "
+            "operation."
+        )
+    return given(out, apply("cat", parts, (("dim", dim),)))
 
 
 @face("torch")

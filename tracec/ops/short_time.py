@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from ..record import apply
 from ..tensor import Tensor
@@ -50,8 +49,8 @@ def stft(
 ) -> Tensor:  # fmt: skip
     """The spectra of windows of a signal (length) or of signals (batch x length).
 
-    Window t begins at t * hop_length (n_fft // 4 unless given) of the signal, which `center` pads by
-    n_fft // 2 on both sides; it is multiplied by `window` and transformed. Result: batch x
+    Window t begins at t * hop_length (n_fft // 4 unless given) of the signal, which `center` pads
+    by n_fft // 2 on both sides; it is multiplied by `window` and transformed. Result: batch x
     frequencies x windows, complex; frequencies are n_fft // 2 + 1 if `onesided` (the default for
     real numbers), else n_fft. `normalized` divides by sqrt(n_fft). With return_complex=False the
     parts are a last dimension of two. RuntimeError for sizes that do not fit.

@@ -24,5 +24,6 @@ from . import (  # noqa: F401
     scatter,
     shape,
     softmax,
+    special,
     statistics,
 )

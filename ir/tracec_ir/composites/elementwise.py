@@ -9,7 +9,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
 from ..prims.unary import trigamma
-from .common import INF, as_float, back, is_number, masked, shared, spelled, where
+from .common import INF, as_float, back, is_number, masked, shared, spelled, where, wide
 
 
 @composite()
@@ -296,7 +296,8 @@ def entr(b, x):
     z = as_float(b, x)
     positive = b.gt(z, 0)
     body = b.neg(b.mul(z, b.log(where(b, positive, z, 1.0))))
-    return where(b, b.isnan(z), z, where(b, positive, body, where(b, b.eq(z, 0), 0.0, -INF)))
+    rest = where(b, b.eq(z, 0), b.const(0.0, z.dtype), b.const(-INF, z.dtype))
+    return where(b, b.isnan(z), z, where(b, positive, body, rest))
 
 
 @composite()
@@ -360,6 +361,8 @@ def _polygamma_vjp(b: Builder, op: Op, g: Value):
 def polygamma(b, x, *, n):
     """The n-th derivative of digamma."""
     z = as_float(b, x)
+    if z.dtype.bits == 16:
+        return b.cast(b.polygamma(wide(b, z), n=n), z.dtype)
     if n == 0:
         return b.digamma(z)
     if n == 1:

@@ -194,7 +194,19 @@ def index_reduce(b, x, index, source, *, dim, reduce, include_self=True):
     return b.reshape(move(b, y, 0, ax), x.shape)
 
 
-@composite()
+def _index_fill_vjp(b, op, g):
+    """An index that occurs twice counts twice for the value, as in PyTorch."""
+    _, index, value = op.operands
+    dim = op.attrs["dim"]
+    to_x = b.apply("index_fill", (g, index, b.full(0, g.dtype, ())), {"dim": dim})[0]
+    if is_number(value) or value.dtype.kind not in "fc":
+        return [to_x, None, None]
+    (rows,) = b.apply("index_select", (g, index), {"dim": dim})
+    total = b.reduce(rows, "sum", tuple(range(rows.rank)))
+    return [to_x, None, b.cast(total, value.dtype)]
+
+
+@composite(vjp=_index_fill_vjp)
 def index_fill(b, x, index, value, *, dim):
     """x with the slices that `index` names filled with one value."""
     ax = axis(x, dim)

@@ -73,8 +73,10 @@ def roll(b, x, *, shifts, dims):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}"
         )
+    if not x.rank:
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
     for shift, dim in zip(shifts, dims, strict=True):
-        x = _rolled(b, x, shift, axis(x, dim)) if x.rank else x
+        x = _rolled(b, x, shift, axis(x, dim))
     return x
 
 

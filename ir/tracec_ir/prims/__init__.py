@@ -8,6 +8,7 @@ from . import (  # noqa: F401
     contract,
     control,
     fourier,
+    gamma,
     host,
     indexed,
     movement,

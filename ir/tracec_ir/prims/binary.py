@@ -215,8 +215,8 @@ def _no_half(x, y):
         raise RuntimeError(f"\"nextafter_cpu\" not implemented for '{x.dtype.name}'")
 
 
-def _no_nextafter_grad(b, g, x, y, out):
-    raise NotImplementedError("the derivative for 'nextafter' is not implemented.")
+def _nextafter_grad(b, g, x, y, out):
+    return b.select(b.eq(x, y), b.zeros_like(g), g), b.zeros_like(y)
 
 
 def _nextafter_samples():
@@ -226,7 +226,7 @@ def _nextafter_samples():
         yield (x.copy(), y.copy()), {}
 
 
-@binary(np.nextafter, _no_nextafter_grad, llvm="vmath:nextafter", cost=8, refuse=_no_half,
+@binary(np.nextafter, _nextafter_grad, llvm="vmath:nextafter", cost=8, refuse=_no_half,
         samples=_nextafter_samples)  # fmt: skip
 def nextafter(x, y):
     """The next representable number from x towards y."""

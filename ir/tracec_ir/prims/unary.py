@@ -282,6 +282,8 @@ def lgamma(x):
 def trigamma(b, x):
     """The derivative of digamma: reflection below 1/2, six recurrence steps, then the asymptotic
     series in 1/x."""
+    if x.dtype.bits == 16:
+        return b.cast(trigamma(b, b.cast(x, dtypes.f32)), x.dtype)
     reflected = b.lt(x, 0.5)
     z = b.select(reflected, b.sub(1, x), x)
     total = b.zeros_like(z)

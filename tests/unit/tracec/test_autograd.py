@@ -305,3 +305,27 @@ def test_a_function_without_forward_or_backward() -> None:
 
     with pytest.raises(NotImplementedError, match="backward or vjp"):
         Half.apply(leaf(1.0)).sum().backward()
+
+
+def test_writes_to_a_clone_leave_the_saved_original():
+    x = tracec.tensor([1.0, 3.0, 2.0], requires_grad=True)
+    top = x.amax(-1)
+    copy = top.clone()
+    del top
+    copy.item()  # the derivative of amax reads what `copy` is equal to, but not `copy`
+    copy.mul_(0.75)
+    copy.backward()
+    assert x.grad.tolist() == [0.0, 0.75, 0.0]
+
+
+def test_equal_values_in_two_tensors_are_told_apart():
+    x = tracec.tensor(0.5, requires_grad=True)
+    first, second = x.exp(), x.exp()
+    second.item()
+    first.mul_(2.0)
+    second.backward()
+    assert x.grad.item() == pytest.approx(1.6487212707)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y = x.exp()
+        y.item()
+        y.mul_(2.0).backward()
