@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracec_ir import dtypes, promote
 from tracec_ir.builder import Builder, attr_key
 from tracec_ir.core import Value
+from tracec_ir.dtypes import DType
 from tracec_ir.optable import lookup
 from tracec_ir.types import ScalarType, TensorType
 
@@ -37,6 +38,33 @@ def result_types(name: str, types: tuple, attrs: dict) -> tuple[tuple, bool]:
             _memo.clear()
         _memo[key] = found
     return found
+
+
+def autocast(name: str, types: list, mode) -> tuple | None:
+    """The dtypes that autocast to `mode` casts an op's operands to (None: as it is), or None."""
+    policy = lookup(name).autocast
+    if not policy:
+        return None
+    to = mode if policy == "half" else dtypes.f32
+
+    def cast(t) -> DType | None:
+        eligible = isinstance(t, TensorType) and t.dtype.code in _AUTOCAST
+        return to if eligible and t.dtype is not to else None
+
+    casts = tuple(map(cast, types))
+    return casts if any(casts) else None
+
+
+_AUTOCAST = frozenset(("f32", "f16", "bf16"))
+
+
+def cast_types(types, casts: tuple | None) -> tuple:
+    """The types after `autocast`."""
+    if casts is None:
+        return tuple(types)
+    return tuple(
+        t if to is None else TensorType(to, t.shape) for t, to in zip(types, casts, strict=True)
+    )
 
 
 def tensor_type(t) -> TensorType:

@@ -71,8 +71,17 @@ class Lift:
             operands.append(self.operand(code))
         return operands
 
+    def _mode(self, n: Node) -> None:
+        """What it means stands in the nodes below."""
+
     def _op(self, n: Node) -> None:
-        out = self.b.apply(n.name, self._operands(n), dict(n.attrs or ()))
+        operands = self._operands(n)
+        if n.casts is not None:
+            operands = [
+                v if to is None else self.b.cast(v, to)
+                for v, to in zip(operands, n.casts, strict=True)
+            ]
+        out = self.b.apply(n.name, operands, dict(n.attrs or ()))
         self._bind(n, [self._as_tensor(v) for v in out])
 
     def _as_tensor(self, v: Value) -> Value:

@@ -63,12 +63,14 @@ class _PerThread:
     """What a thread records into. `parked`: it waits for another thread's value, its own trace
     being whole, so that others may execute that."""
 
-    __slots__ = ("trace", "inference", "thread", "calls", "watched", "running", "parked")
+    __slots__ = ("trace", "inference", "thread", "calls", "watched", "running", "parked",
+                 "mode")  # fmt: skip
 
     def __init__(self):
         self.thread = threading.get_ident()
         self.inference = self.parked = False
         self.calls = 0  # module calls in progress without gradients
+        self.mode = None  # the dtype of autocast
         self.running: list = []  # backward instructions of runs that have not ended
         self.watched: list = []  # weak references to tensors whose gradients are looked at
         self.trace = Trace(_root(), True, self.thread)
@@ -80,15 +82,39 @@ _node_count = 0
 _holders: dict[int, _PerThread] = {}
 
 
-def _root() -> Node:
+def _root(mode=None) -> Node:
     from tracec_runtime import knobs
 
-    if knobs.sync:  # nothing is ever seen twice: every call takes the slow path, which executes it
-        return Node(None, "root")
-    root = _roots.get(_context)
+    key = None if knobs.sync else (_context, mode)  # synchronous calls are never seen twice
+    root = _roots.get(key)
     if root is None:
-        root = _roots[_context] = Node(None, "root")
+        root = Node(None, "root")
+        root.mode = mode
+        if key is not None:
+            _roots[key] = root
     return root
+
+
+def set_mode(mode) -> None:
+    """Records what follows in this thread under an autocast dtype, or None."""
+    h = _local.h
+    h.mode = mode
+    tr = h.trace
+    node = tr.node
+    if node.mode is mode:
+        return
+    if node.parent is None and not tr.symbolic:
+        tr.node = _root(mode)
+    elif node.kind == "mode" and node.parent.mode is mode:
+        tr.node = node.parent
+    else:
+        key = ("mode", mode)
+        child = node.children.get(key)
+        if child is None:
+            child = _child(tr, key, "mode", "", (), None)
+            child.code, child.mode = -2, mode
+            child.grow()
+        tr.node = child
 
 
 def set_context(context: tuple) -> None:
@@ -97,7 +123,7 @@ def set_context(context: tuple) -> None:
     flush(Flush.CONTEXT)
     _context = context
     h = _local.h
-    h.trace = Trace(_root(), h.trace.grad, h.thread)
+    h.trace = Trace(_root(h.mode), h.trace.grad, h.thread)
 
 
 class _Local(threading.local):
@@ -436,10 +462,16 @@ def _miss(name: str, operands: tuple, attrs):
     if attrs:
         key.append(attrs)
         key.append(tuple([v.__class__ for _, v in attrs]))
-    out_types, differentiable = infer.result_types(name, tuple(types), dict(attrs or ()))
+    casts = None
+    if tr.node.mode is not None:
+        casts = infer.autocast(name, types, tr.node.mode)
+    out_types, differentiable = infer.result_types(
+        name, infer.cast_types(types, casts), dict(attrs or ())
+    )
     device = next((x._spec.device for x in operands if isinstance(x, Tensor)), None)
     rg = 1 if differentiable and any(c is not None and c & 1 for c in codes) else 0
     node = _child(tr, tuple(key), "op", name, (), attrs)
+    node.casts = casts
     operand_codes = []
     for c in codes:
         if c is None:
@@ -576,7 +608,7 @@ def flush(reason: Flush) -> None:
         return
     if tr.symbolic:
         tr.refuse(reason)
-    h.trace = Trace(_root(), tr.grad, h.thread)
+    h.trace = Trace(_root(h.mode), tr.grad, h.thread)
     _execute(tr, reason)
 
 
@@ -600,7 +632,7 @@ def flush_foreign(tr: Trace, mine: Trace | None = None) -> None:
         h = _holders.get(tr.thread)
         if h is not None and h is not own:
             if h.trace is tr:
-                h.trace = Trace(_root(), tr.grad, tr.thread)
+                h.trace = Trace(_root(h.mode), tr.grad, tr.thread)
             while tr.results is not None and not h.parked and is_recording(tr.thread):
                 time.sleep(0)
         with _lock:

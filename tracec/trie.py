@@ -55,15 +55,17 @@ class Node:
     """A trie node: one instruction and what is known about it.
 
     `kind` is "root", "in", "op", "view", "laid", "assign", "assign_many", "write", "pin", "cut",
-    "fn", "backward" or "segment"; an "assign" or "write" named "keep" changes values and leaves
-    the gradient history as it was;
+    "fn", "backward", "segment" or "mode"; an "assign" or "write" named "keep" changes values and
+    leaves the gradient history as it was;
     `code`, `spec`, `rg` describe the first result, `outs` all of several; `entries` is how many
-    results the trace holds after this node, `next` the next free code.
+    results the trace holds after this node, `next` the next free code. `mode` is the autocast dtype
+    under which the instructions below are recorded, `casts` the dtypes that operands are cast to.
     """
 
     __slots__ = (
         "children", "parent", "kind", "name", "operands", "attrs", "code", "spec", "rg", "outs",
         "next", "entries", "plans", "info", "loc", "depth", "nbytes", "path_codes", "hits", "key",
+        "mode", "casts",
     )  # fmt: skip
 
     def __init__(
@@ -81,11 +83,13 @@ class Node:
         self.plans: dict = {}
         self.info = self.path_codes = None
         self.loc, self.hits = "", 0
+        self.mode = self.casts = None
         if parent is None:
             self.next, self.entries, self.depth, self.nbytes = 0, 0, 0, 0
         else:
             self.next, self.entries = parent.next, parent.entries
             self.depth, self.nbytes = parent.depth + 1, parent.nbytes
+            self.mode = parent.mode
 
     def grow(self) -> None:
         """Puts the complete node into the trie, where other threads find it."""

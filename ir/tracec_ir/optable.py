@@ -50,6 +50,7 @@ class OpDef:
     __slots__ = (
         "name", "doc", "operands", "variadic", "attrs", "defaults", "infer_rule", "body", "numpy",
         "vjp", "nondiff", "pointwise", "kernel", "effects", "samples", "regions", "inline",
+        "autocast",
     )  # fmt: skip
 
     def __init__(self, name: str, fn: Callable, skip: int, **facts: Any):
@@ -71,6 +72,7 @@ class OpDef:
         self.samples: Callable | None = facts.pop("samples", None)
         self.regions: int = facts.pop("regions", 0)
         self.inline: bool = facts.pop("inline", False)
+        self.autocast: str = facts.pop("autocast", "")
         if facts:
             raise TypeError(f"op {name}: unknown facts {sorted(facts)}")
 
@@ -129,7 +131,8 @@ def composite(name: str | None = None, **facts: Any) -> Callable:
     """Declares a composite; the decorated function is its body `b, *values, *, attrs -> value(s)`.
 
     The body may look at types and attrs only, never at data. `inline=True` expands it as soon as
-    it is recorded into IR (for thin spellings that no pass needs to recognise).
+    it is recorded into IR (for thin spellings that no pass needs to recognise). `autocast` says
+    what automatic mixed precision makes of floating operands: "half" or "single".
     """
 
     def register(fn: Callable) -> OpDef:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import record
+from ..infer import cast_types
 from ..record import Node
 from .engine import Info
 from .graph import TWICE, modified_message
@@ -98,7 +99,7 @@ def _check(
     numbers = list(n.info or ())
     types = tuple(specs[c & ~1].type if c & ~1 in specs else numbers.pop(0) for c in n.operands)
     wanted = tuple([bool(c & 1) for c in n.operands])
-    operands, results = saves(n.name, types, n.attrs or (), wanted)
+    operands, results = saves(n.name, cast_types(types, n.casts), n.attrs or (), wanted)
     if used_up and (operands or results):
         raise RuntimeError(TWICE)
     for i, c in enumerate(n.operands):

@@ -102,7 +102,7 @@ def leaky_relu(b, x, *, negative_slope=0.01):
     return where(b, b.gt(x, 0), x, b.mul(x, negative_slope))
 
 
-@composite()
+@composite(autocast="half")
 def prelu(b, x, weight):
     """leaky_relu with one learned slope, or one per channel (dimension 1)."""
     if weight.rank > 1:

@@ -11,7 +11,7 @@ from ..optable import composite
 from .common import INF, iota_along, size, swap, where
 
 
-@composite()
+@composite(autocast="half")
 def scaled_dot_product_attention(
     b, query, key, value, mask=None, *, is_causal=False, scale=None, enable_gqa=False
 ):
@@ -20,7 +20,7 @@ def scaled_dot_product_attention(
     return b.matmul(weights, _repeated(b, value, query, enable_gqa))
 
 
-@composite()
+@composite(autocast="half")
 def attention_dropout(
     b, query, key, value, keep_scale, probability, seed, offset, mask=None, *, is_causal=False,
     scale=None, enable_gqa=False,

@@ -51,7 +51,7 @@ def angle(b, x):
     )
 
 
-@composite()
+@composite(autocast="single")
 def polar(b, abs, angle):
     """abs * (cos(angle) + i * sin(angle))."""
     if abs.dtype.kind != "f" or angle.dtype.kind != "f":

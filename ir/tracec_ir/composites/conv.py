@@ -146,12 +146,12 @@ def _transposed(
 def _declare(n: int) -> None:
     one = (1,) * n
 
-    @composite(f"conv{n}d")
+    @composite(f"conv{n}d", autocast="half")
     def conv(b, x, weight, bias=None, *, stride=one, padding=(0,) * n, dilation=one, groups=1):
         """A convolution (cross-correlation) over the trailing spatial dimensions."""
         return _conv(b, x, weight, bias, n, stride, padding, dilation, groups)
 
-    @composite(f"conv_transpose{n}d")
+    @composite(f"conv_transpose{n}d", autocast="half")
     def conv_transpose(
         b, x, weight, bias=None, *, stride=one, padding=(0,) * n, output_padding=(0,) * n, groups=1,
         dilation=one,

@@ -12,7 +12,7 @@ from ..optable import composite
 from .common import iota_along, masked
 
 
-@composite()
+@composite(autocast="half")
 def einsum(b, *operands, equation):
     """Sums of products, written with a letter per dimension (`...` stands for further ones)."""
     inputs, output = _parse(equation, [v.rank for v in operands])

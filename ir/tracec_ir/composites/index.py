@@ -302,7 +302,7 @@ def _shift(b: Builder, x: Value, ax: int, by: int) -> Value:
     )
 
 
-@composite()
+@composite(autocast="single")
 def trace(b, x):
     """The sum of a matrix's diagonal."""
     if x.rank != 2:

@@ -94,7 +94,7 @@ def _inv_vjp(b: Builder, op: Op, g: Value):
     return [b.neg(_mm(b, y, g, y))]
 
 
-@composite("linalg_inv", vjp=_inv_vjp)
+@composite("linalg_inv", vjp=_inv_vjp, autocast="single")
 def linalg_inv(b, x):
     """The inverses of square matrices."""
     _check_square(x, "linalg.inv")
@@ -118,7 +118,7 @@ def _solve_vjp(b: Builder, op: Op, g: Value):
     return [b.neg(_mm(b, gy, _t(b, x))), gy]
 
 
-@composite("linalg_solve", vjp=_solve_vjp)
+@composite("linalg_solve", vjp=_solve_vjp, autocast="single")
 def linalg_solve(b, a, y):
     """The solutions X of A X = Y; the stacks have one shape."""
     _check_square(a, "linalg.solve")
@@ -238,7 +238,7 @@ def _cholesky_vjp(b: Builder, op: Op, g: Value):
     return [_t(b, b.linalg_solve(_t(b, lower), _t(b, half)))]
 
 
-@composite(vjp=_hermitian(_cholesky_vjp))
+@composite(vjp=_hermitian(_cholesky_vjp), autocast="single")
 def cholesky(b, x):
     """The lower triangular L with L Lᴴ = x."""
     _check_square(x, "linalg.cholesky")
@@ -329,7 +329,7 @@ def _tall_qr_grad(b: Builder, q: Value, r: Value, gq: Value | None, gr: Value | 
     return _h(b, b.linalg_solve(r, _h(b, total)))
 
 
-@composite("linalg_qr", vjp=_hermitian(_qr_vjp))
+@composite("linalg_qr", vjp=_hermitian(_qr_vjp), autocast="single")
 def linalg_qr(b, x, *, mode="reduced"):
     """Orthogonal Q and upper triangular R with Q R = x."""
     _check_matrix(x, "linalg.qr")

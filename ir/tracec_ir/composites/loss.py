@@ -75,7 +75,7 @@ def _weighted(b: Builder, terms: Value, weights: Value, reduction: str) -> Value
     return b.div(b.reduce(terms, "sum", everything), b.reduce(weights, "sum", everything))
 
 
-@composite()
+@composite(autocast="single")
 def nll_loss(b, logp, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """Minus the log-probability at the target class."""
     _check_classes(logp, target, "nll_loss")
@@ -108,7 +108,7 @@ def _cross_entropy_vjp(b: Builder, op: Op, g: Value):
     return [dx] + [None] * (len(op.operands) - 1)
 
 
-@composite(vjp=_cross_entropy_vjp)
+@composite(vjp=_cross_entropy_vjp, autocast="single")
 def cross_entropy(b, x, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """nll_loss of log_softmax over the classes (dimension 1, or 0 of a single sample)."""
     _check_classes(x, target, "cross_entropy")
@@ -117,7 +117,7 @@ def cross_entropy(b, x, target, weight=None, *, ignore_index=-100, reduction="me
     return b.nll_loss(*operands, ignore_index=ignore_index, reduction=reduction)
 
 
-@composite()
+@composite(autocast="single")
 def cross_entropy_smooth(
     b, x, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0
 ):  # fmt: skip
@@ -143,7 +143,7 @@ def _along(b: Builder, v: Value, rank: int, ax: int) -> Value:
     return b.reshape(v, [v.shape[0] if i == ax else 1 for i in range(rank)])
 
 
-@composite()
+@composite(autocast="single")
 def cross_entropy_prob(b, x, target, weight=None, *, reduction="mean", label_smoothing=0.0):
     """cross_entropy against a distribution over the classes for each sample."""
     if not same_shape(x.shape, target.shape):
@@ -186,20 +186,20 @@ def _mse_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(b.sum_to(dx, x.shape), x.dtype), b.cast(b.sum_to(b.neg(dx), y.shape), y.dtype)]
 
 
-@composite(vjp=_mse_vjp)
+@composite(vjp=_mse_vjp, autocast="single")
 def mse_loss(b, x, target, *, reduction="mean"):
     """(x - target) squared."""
     d = b.sub(x, target)
     return reduced(b, b.mul(d, d), reduction)
 
 
-@composite()
+@composite(autocast="single")
 def l1_loss(b, x, target, *, reduction="mean"):
     """|x - target|."""
     return reduced(b, b.abs(b.sub(x, target)), reduction)
 
 
-@composite()
+@composite(autocast="single")
 def smooth_l1_loss(b, x, target, *, reduction="mean", beta=1.0):
     """Quadratic below beta, linear above."""
     if beta < 0:
@@ -212,7 +212,7 @@ def smooth_l1_loss(b, x, target, *, reduction="mean", beta=1.0):
     return reduced(b, where(b, b.lt(z, beta), small, b.sub(z, 0.5 * beta)), reduction)
 
 
-@composite()
+@composite(autocast="single")
 def huber_loss(b, x, target, *, reduction="mean", delta=1.0):
     """Half the square below delta, delta * (|d| - delta / 2) above."""
     if delta <= 0:
@@ -225,7 +225,7 @@ def huber_loss(b, x, target, *, reduction="mean", delta=1.0):
     )
 
 
-@composite()
+@composite(autocast="single")
 def poisson_nll_loss(b, x, target, *, log_input=True, full=False, eps=1e-08, reduction="mean"):
     """Minus the log-likelihood of a Poisson distribution, without or with Stirling's term."""
     if log_input:
@@ -254,7 +254,7 @@ def gaussian_nll_loss(b, x, target, var, *, full=False, eps=1e-06, reduction="me
 
 
 # -- probabilities --------------------------------------------------------------------------------
-@composite()
+@composite(autocast="single")
 def binary_cross_entropy(b, x, target, weight=None, *, reduction="mean"):
     """-(target * log(x) + (1 - target) * log(1 - x)), logarithms no lower than -100."""
     if not same_shape(x.shape, target.shape):
@@ -285,7 +285,7 @@ def bce_terms(b, x, target):
     return b.sub(b.mul(b.sub(target, 1.0), log_rest), b.mul(target, log_x))
 
 
-@composite()
+@composite(autocast="single")
 def bce_with_logits(b, x, target, *rest, has_weight=False, has_pos_weight=False, reduction="mean"):
     """binary_cross_entropy of sigmoid(x) without overflow. Further operands: weight, pos_weight."""
     if not same_shape(x.shape, target.shape):
@@ -305,7 +305,7 @@ def bce_with_logits(b, x, target, *rest, has_weight=False, has_pos_weight=False,
     return reduced(b, y, reduction)
 
 
-@composite()
+@composite(autocast="single")
 def kl_div(b, x, target, *, reduction="mean", log_target=False):
     """target * (log(target) - x), 0 where target is."""
     if log_target:
@@ -318,20 +318,20 @@ def kl_div(b, x, target, *, reduction="mean", log_target=False):
     return reduced(b, y, reduction)
 
 
-@composite()
+@composite(autocast="single")
 def soft_margin_loss(b, x, target, *, reduction="mean"):
     """log(1 + exp(-target * x))."""
     return reduced(b, b.log1p(b.exp(b.neg(b.mul(target, x)))), reduction)
 
 
-@composite()
+@composite(autocast="single")
 def hinge_embedding_loss(b, x, target, *, margin=1.0, reduction="mean"):
     """x where target is 1, max(0, margin - x) where it is -1."""
     hinge = masked(b, b.ne(target, 1), b.clamp_min(b.sub(margin, x), 0))
     return reduced(b, b.add(hinge, masked(b, b.ne(target, -1), x)), reduction)
 
 
-@composite()
+@composite(autocast="single")
 def margin_ranking_loss(b, x1, x2, target, *, margin=0.0, reduction="mean"):
     """max(0, -target * (x1 - x2) + margin)."""
     d = b.add(b.mul(b.neg(target), b.sub(x1, x2)), margin)
@@ -358,7 +358,7 @@ def cosine_similarity(b, x1, x2, *, dim=1, eps=1e-08):
     return b.sum(b.mul(unit(x1), unit(x2)), dim=(dim,))
 
 
-@composite()
+@composite(autocast="single")
 def cosine_embedding_loss(b, x1, x2, target, *, margin=0.0, reduction="mean"):
     """1 - cos where target is 1, max(0, cos - margin) where it is -1."""
     tiny = 1e-12
@@ -379,7 +379,7 @@ def pairwise_distance(b, x1, x2, *, p=2.0, eps=1e-06, keepdim=False):
     return b.vector_norm(d, ord=float(p), dim=(d.rank - 1,), keepdim=keepdim)
 
 
-@composite()
+@composite(autocast="single")
 def triplet_margin_loss(
     b, anchor, positive, negative, *, margin=1.0, p=2.0, eps=1e-06, swap=False, reduction="mean"
 ):
@@ -392,7 +392,7 @@ def triplet_margin_loss(
 
 
 # -- several labels -------------------------------------------------------------------------------
-@composite()
+@composite(autocast="single")
 def multi_margin_loss(b, x, target, weight=None, *, p=1, margin=1.0, reduction="mean"):
     """The mean over wrong classes of max(0, margin - x[target] + x[i]) ** p."""
     if p not in (1, 2):
@@ -412,7 +412,7 @@ def multi_margin_loss(b, x, target, weight=None, *, p=1, margin=1.0, reduction="
     return reduced(b, y, reduction)
 
 
-@composite()
+@composite(autocast="single")
 def multilabel_margin_loss(b, x, target, *, reduction="mean"):
     """The hinge between every labelled and every other class; labels end at the first -1."""
     if not same_shape(x.shape, target.shape):
@@ -450,7 +450,7 @@ def multilabel_soft_margin_loss(b, x, target, weight=None, *, reduction="mean"):
 
 
 # -- sequences ------------------------------------------------------------------------------------
-@composite()
+@composite(autocast="single")
 def ctc_loss(
     b,
     logp,

@@ -43,7 +43,7 @@ def product(b: Builder, x: Value, y: Value) -> Value:
     return b.reshape(b.emit1("dot", flat, y), (*x.shape[:-1], y.shape[1]))
 
 
-@composite()
+@composite(autocast="half")
 def matmul(b, x, y):
     """The matrix product as `@`: vectors, matrices and stacks of matrices."""
     if x.rank == 0 or y.rank == 0:
@@ -100,7 +100,7 @@ def _batch_error(b: Builder, x: Value, y: Value) -> RuntimeError:
     )
 
 
-@composite()
+@composite(autocast="half")
 def mm(b, x, y):
     """The product of two matrices."""
     if x.rank != 2:
@@ -121,7 +121,7 @@ def mv(b, x, y):
     return b.matmul(x, y)
 
 
-@composite()
+@composite(autocast="half")
 def bmm(b, x, y):
     """The products of two equally long stacks of matrices."""
     if x.rank != 3:
@@ -157,7 +157,7 @@ def inner_dot(b, x, y):
     return b.reduce(b.mul(x, y), "sum", (0,))
 
 
-@composite()
+@composite(autocast="half")
 def linear(b, x, weight, bias=None):
     """x @ weight.T + bias."""
     if x.rank == 0 or weight.rank not in (1, 2):
@@ -217,7 +217,7 @@ def _scaled_sum(b: Builder, x: Value, y: Value, beta, alpha) -> Value:
     return b.add(x, y)
 
 
-@composite()
+@composite(autocast="half")
 def addmm(b, x, m1, m2, *, beta=1, alpha=1):
     """beta * x + alpha * (m1 @ m2)."""
     if m1.rank != 2:
@@ -243,13 +243,13 @@ def addr(b, x, v1, v2, *, beta=1, alpha=1):
     return _scaled_sum(b, b.cast(x, work), b.cast(y, work), beta, alpha)
 
 
-@composite()
+@composite(autocast="half")
 def baddbmm(b, x, m1, m2, *, beta=1, alpha=1):
     """beta * x + alpha * bmm(m1, m2)."""
     return _scaled_sum(b, x, b.bmm(m1, m2), beta, alpha)
 
 
-@composite()
+@composite(autocast="half")
 def addbmm(b, x, m1, m2, *, beta=1, alpha=1):
     """beta * x + alpha * the sum of the products of the stacks."""
     return _scaled_sum(b, x, b.reduce(b.bmm(m1, m2), "sum", (0,)), beta, alpha)
@@ -264,7 +264,7 @@ def outer(b, x, y):
     return b.mul(unsqueeze(b, x, 1), unsqueeze(b, y, 0))
 
 
-@composite()
+@composite(autocast="half")
 def inner(b, x, y):
     """The sums of products over the last dimensions."""
     if x.rank == 0 or y.rank == 0:
@@ -277,7 +277,7 @@ def inner(b, x, y):
     return b.tensordot(x, y, dims_self=(x.rank - 1,), dims_other=(y.rank - 1,))
 
 
-@composite()
+@composite(autocast="half")
 def tensordot(b, x, y, *, dims_self, dims_other):
     """The sum of products over paired dimensions."""
     if len(dims_self) != len(dims_other):
@@ -373,7 +373,7 @@ def _cdist_vjp(b, op, g):
 
 
 # Written out: the norm's own derivative would keep all differences of the forward pass.
-@composite(vjp=_cdist_vjp)
+@composite(vjp=_cdist_vjp, autocast="single")
 def cdist(b, x, y, *, p=2.0):
     """The p-norm distances between the rows of x and those of y."""
     for t, name in ((x, "X1"), (y, "X2")):
@@ -393,7 +393,7 @@ def cdist(b, x, y, *, p=2.0):
     return b.vector_norm(diff, ord=p, dim=(diff.rank - 1,))
 
 
-@composite()
+@composite(autocast="half")
 def matrix_power(b, x, *, n):
     """x @ x @ ... n times (n >= 0)."""
     if x.rank < 2 or not same(x.shape[-1], x.shape[-2]):

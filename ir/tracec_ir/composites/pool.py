@@ -260,14 +260,15 @@ def _flat_positions(b: Builder, first: Value, x: Value, attrs: dict) -> Value:
 
 def _declare(n: int) -> None:
     one, zero = (1,) * n, (0,) * n
+    single = "single" if n == 3 else ""
 
-    @composite(f"max_pool{n}d", vjp=_max_pool_vjp)
+    @composite(f"max_pool{n}d", vjp=_max_pool_vjp, autocast=single)
     def max_pool(b, x, *, kernel_size, stride, padding=zero, dilation=one, ceil_mode=False):
         """The maxima of the windows over the trailing spatial dimensions."""
         _spatial(x, n, f"max_pool{n}d")
         return _max_pool(b, x, kernel_size, stride, padding, dilation, ceil_mode)
 
-    @composite(f"max_pool{n}d_with_indices", vjp=_max_pool_vjp)
+    @composite(f"max_pool{n}d_with_indices", vjp=_max_pool_vjp, autocast=single)
     def max_pool_with_indices(
         b, x, *, kernel_size, stride, padding=zero, dilation=one, ceil_mode=False
     ):
@@ -282,7 +283,7 @@ def _declare(n: int) -> None:
         }
         return y, _flat_positions(b, _first_places(b, x, y, attrs, y.shape[-n:]), x, attrs)
 
-    @composite(f"avg_pool{n}d")
+    @composite(f"avg_pool{n}d", autocast=single)
     def avg_pool(
         b, x, *, kernel_size, stride, padding=zero, ceil_mode=False, count_include_pad=True,
         divisor_override=None,
@@ -293,7 +294,7 @@ def _declare(n: int) -> None:
             b, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         )
 
-    @composite(f"adaptive_avg_pool{n}d")
+    @composite(f"adaptive_avg_pool{n}d", autocast=single)
     def adaptive_avg_pool(b, x, *, output_size):
         """Means over windows that divide the input into `output_size` parts (None: all)."""
         _spatial(x, n, f"adaptive_avg_pool{n}d")
@@ -302,13 +303,13 @@ def _declare(n: int) -> None:
             y = _adaptive_mean(b, y, x.rank - n + i, o)
         return y
 
-    @composite(f"adaptive_max_pool{n}d")
+    @composite(f"adaptive_max_pool{n}d", autocast=single)
     def adaptive_max_pool(b, x, *, output_size):
         """Maxima over windows that divide the input into `output_size` parts, and positions."""
         _spatial(x, n, f"adaptive_max_pool{n}d")
         return _adaptive_max(b, x, _resolved(x, output_size, n))
 
-    @composite(f"max_unpool{n}d")
+    @composite(f"max_unpool{n}d", autocast="single" if n > 1 else "")
     def max_unpool(b, x, indices, *, output_size):
         """Zeros of `output_size` with the elements of x at the positions that max_pool gave."""
         return _unpool(b, x, indices, output_size)

@@ -81,7 +81,7 @@ def nanmean(b, x, *, dim=None, keepdim=False, dtype=None):
     return b.div(total, b.cast(b.sum(known, dim=dim, keepdim=keepdim), total.dtype))
 
 
-@composite()
+@composite(autocast="single")
 def prod(b, x, *, dim=None, keepdim=False, dtype=None):
     """The product over the dimensions `dim` (None: all)."""
     over = axes(x, dim)

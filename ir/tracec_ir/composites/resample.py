@@ -122,7 +122,7 @@ def _cubic(b: Builder, x: Value, ax: int, out: Dim, factor, align_corners: bool)
 
 
 # -- sampling at given places ---------------------------------------------------------------------
-@composite()
+@composite(autocast="single")
 def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
     """x[N, C, *S] read at grid[N, *out, d]: coordinates in [-1, 1], x's last dimension first."""
     d = x.rank - 2

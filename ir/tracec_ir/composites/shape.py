@@ -167,7 +167,7 @@ def _pad_pairs(x: Value, amounts) -> tuple[list, list]:
     return low, high
 
 
-@composite()
+@composite(autocast="single")
 def pad_mode(b, x, *, pad, mode):
     """x continued beyond its borders: "reflect", "replicate" or "circular"."""
     low, high = _pad_pairs(x, pad)

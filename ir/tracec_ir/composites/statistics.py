@@ -284,7 +284,7 @@ def nanmedian(b, x):
     return b.nanmedian_dim(flat(b, x), dim=0)[0]
 
 
-@composite()
+@composite(autocast="single")
 def quantile(b, x, q, *, dim=None, keepdim=False, interpolation="linear", ignore_nan=False):
     """The q-quantiles along `dim`; a 1-d q adds a leading dimension."""
     name = "nanquantile" if ignore_nan else "quantile"

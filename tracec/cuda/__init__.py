@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .device import Device
+from ..device import Device
 
 
 @lru_cache(maxsize=1)
@@ -71,3 +71,11 @@ def memory_allocated(device=None) -> int:
 
 def max_memory_allocated(device=None) -> int:
     return 0
+
+
+def __getattr__(name: str):
+    if name == "amp":
+        from importlib import import_module
+
+        return import_module(f"{__name__}.amp")
+    raise AttributeError(f"module 'tracec.cuda' has no attribute '{name}'")
