@@ -225,6 +225,8 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     dtype = dtypes.by_numpy(ndarray.dtype)
+    if ndarray.flags.c_contiguous:
+        return wrap(from_array(ndarray), dense(dtype, ndarray.shape))
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "
@@ -233,8 +235,6 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
             "your "
             "array  with array.copy().) "
         )
-    if ndarray.flags.c_contiguous:
-        return wrap(from_array(ndarray), dense(dtype, ndarray.shape))
     if any(s % ndarray.itemsize for s in ndarray.strides):
         raise ValueError(
             "given numpy array strides not a multiple of the element byte size. Copy the numpy "

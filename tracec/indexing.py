@@ -10,27 +10,64 @@ from tracec_ir.dims import Poly, decide
 
 from . import record
 from .record import apply
-from .spec import spec
+from .spec import VIEWS_KEPT, fixed, spec
 from .tensor import Tensor, view_of
 
 
 def getitem(self: Tensor, index) -> Tensor:
+    s = self._spec
+    key = _key(index)
+    if key is not None:
+        found = s.views.get(key)
+        if found is not None:
+            return view_of(self, found)
     if index.__class__ is int:
-        s = self._spec
         if not s.shape:
             raise IndexError(
                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
                 "`tensor.item<T>()` in "
                 "C++ to convert a 0-dim tensor to a number"
             )
-        return _select(self, 0, index)
-    x, indices = _basic(self, index)
-    if not indices:
+        x, indices = _select(self, 0, index), None
+    else:
+        x, indices = _basic(self, index)
+        if indices:
+            return _gather(x, indices)
         if x is self:
-            s = self._spec
-            return view_of(self, s.canonical)
-        return x
-    return _gather(x, indices)
+            x = view_of(self, s.canonical)
+    if key is not None and fixed(s.shape):
+        if len(s.views) >= VIEWS_KEPT:
+            s.views.clear()
+        s.views[key] = x._spec
+    return x
+
+
+def _key(index):
+    """What an index of ints, slices, None and ... is remembered by; None for others."""
+    kind = index.__class__
+    if kind is int:
+        return index
+    if kind is slice:
+        start, stop, step = index.start, index.stop, index.step
+        if (
+            (start is None or start.__class__ is int)
+            and (stop is None or stop.__class__ is int)
+            and (step is None or step.__class__ is int)
+        ):
+            return slice, start, stop, step
+        return None
+    if kind is tuple:
+        keys = []
+        for item in index:
+            if item is None or item is Ellipsis:
+                keys.append(item)
+                continue
+            key = _key(item) if item.__class__ is int or item.__class__ is slice else None
+            if key is None:
+                return None
+            keys.append(key)
+        return tuple, *keys
+    return None
 
 
 def setitem(self: Tensor, index, value) -> None:
@@ -93,8 +130,9 @@ def _select(x: Tensor, dim: int, index: int) -> Tensor:
     if not -n <= index < n:
         raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {n}")
     offset = s.offset + (index if index >= 0 else index + n) * s.strides[dim]
-    shape, strides = s.shape[:dim] + s.shape[dim + 1 :], s.strides[:dim] + s.strides[dim + 1 :]
-    return view_of(x, spec(s.dtype, tuple(shape), strides, offset, s.device))
+    shape = tuple(s.shape)
+    shape, strides = shape[:dim] + shape[dim + 1 :], s.strides[:dim] + s.strides[dim + 1 :]
+    return view_of(x, spec(s.dtype, shape, strides, offset, s.device))
 
 
 def _items(index) -> list:

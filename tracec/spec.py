@@ -13,7 +13,10 @@ from .device import CPU, Device
 
 
 class Spec:
-    """An interned view description; make it with `spec` or `dense`."""
+    """An interned view description; make it with `spec` or `dense`.
+
+    `views` keeps the specs of views that were asked for before (see `views.remembered`).
+    """
 
     __slots__ = (
         "dtype",
@@ -24,6 +27,7 @@ class Spec:
         "numel",
         "contiguous",
         "canonical",
+        "views",
         "_type",
     )
 
@@ -68,6 +72,7 @@ class Spec:
 
 
 _interned: dict[tuple, Spec] = {}
+_dense: dict[tuple, Spec] = {}
 
 
 def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -106,6 +111,7 @@ def spec(
     if s is None:
         if len(_interned) > 100_000:
             _interned.clear()
+            _dense.clear()
         s = object.__new__(Spec)
         s.dtype, s.shape, s.strides, s.offset, s.device = (
             dtype,
@@ -118,7 +124,7 @@ def spec(
         for size in shape:
             s.numel *= size
         s.contiguous = _is_contiguous(shape, strides)
-        s._type = None
+        s._type, s.views = None, {}
         s.canonical = s
         _interned[key] = s
     return s
@@ -134,7 +140,24 @@ def private(s: Spec) -> Spec:
 
 def dense(dtype: DType, shape: tuple[int, ...], device: Device = CPU) -> Spec:
     """The spec of a whole contiguous storage."""
-    return spec(dtype, shape, row_major(shape), 0, device)
+    key = (dtype.code, shape, device)
+    s = _dense.get(key)
+    if s is None:
+        s = spec(dtype, shape, row_major(shape), 0, device)
+        if fixed(shape):
+            _dense[key] = s
+    return s
+
+
+def fixed(values: tuple) -> bool:
+    """Whether sizes (or nested tuples of them) are plain ints or None, not symbols."""
+    return all(
+        v.__class__ is int or v is None or v.__class__ in (tuple, Size) and fixed(v)
+        for v in values
+    )
+
+
+VIEWS_KEPT = 4096  # specs of views that one spec keeps
 
 
 class Size(tuple):

@@ -569,7 +569,8 @@ def wrap_dim(dim: int, rank: int) -> int:
 def view_of(x: Tensor, spec: Spec) -> Tensor:
     """The view of x's storage that `spec` describes, sharing gradients with x."""
     t = _new(Tensor)
-    t._st, t._spec, t._rg = x._st, spec, x._rg if record.current().grad else 0
+    rg = x._rg
+    t._st, t._spec, t._rg = x._st, spec, rg if rg and record.current().grad else 0
     if x._spec.canonical is not x._spec:  # a leaf on shared memory: gradients of views go to it
         if x._spec.canonical is not x._st.spec and x._spec.overlaps():
             raise NotImplementedError(

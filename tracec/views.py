@@ -5,12 +5,41 @@ Where PyTorch would copy (`reshape` of a layout that cannot be viewed, `contiguo
 
 from __future__ import annotations
 
+from functools import wraps
+
 from tracec_ir.dims import Poly, same
 from tracec_ir.promote import _spelled
 
 from .record import apply
-from .spec import row_major, spec
+from .spec import VIEWS_KEPT, fixed, row_major, spec
 from .tensor import Tensor, view_of, wrap_dim
+
+
+def remembered(fn):
+    """Decorator for a method whose result, if it is a view, has a spec that follows from the
+    tensor's spec and ints: the next call with equal ones finds that spec."""
+    name = fn.__name__
+
+    @wraps(fn)
+    def method(self: Tensor, *args, **kwargs) -> Tensor:
+        if kwargs:
+            return fn(self, *args, **kwargs)
+        s = self._spec
+        key = (name, args)
+        try:
+            found = s.views.get(key)
+        except TypeError:  # lists have no hash
+            return fn(self, *args)
+        if found is not None:
+            return view_of(self, found)
+        out = fn(self, *args)
+        if out is not self and out._st is self._st and fixed(args) and fixed(s.shape):
+            if len(s.views) >= VIEWS_KEPT:
+                s.views.clear()
+            s.views[key] = out._spec
+        return out
+
+    return method
 
 
 def _respec(x: Tensor, shape, strides, offset=None) -> Tensor:
@@ -104,6 +133,7 @@ def view_strides(shape, strides, new) -> tuple[int, ...] | None:
     return tuple(out)
 
 
+@remembered
 def view(self: Tensor, *shape, size=None, dtype=None) -> Tensor:
     """The same elements under another shape (or dtype), without copying.
 
@@ -228,6 +258,7 @@ def imag(input: Tensor) -> Tensor:
     return select(view_as_real(input), -1, 1)
 
 
+@remembered
 def reshape(self: Tensor, *args, shape=None) -> Tensor:
     """The same elements in row-major order under another shape; a view where possible."""
     new = infer_shape(sizes(args if shape is None else (shape,)), self._spec.numel)
@@ -255,6 +286,7 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     return reshape(self, other.shape)
 
 
+@remembered
 def permute(self: Tensor, *args, dims=None) -> Tensor:
     """Dimensions in another order."""
     rank = self.dim()
@@ -273,6 +305,7 @@ def permute(self: Tensor, *args, dims=None) -> Tensor:
     return _respec(self, [s.shape[d] for d in order], [s.strides[d] for d in order])
 
 
+@remembered
 def transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
     """Dimensions dim0 and dim1 exchanged."""
     rank = self.dim()
@@ -284,6 +317,7 @@ def transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute(self, order)
 
 
+@remembered
 def t(self: Tensor) -> Tensor:
     """The transpose of a matrix; vectors and scalars stay."""
     if self.dim() > 2:
@@ -295,6 +329,7 @@ def t(self: Tensor) -> Tensor:
     )
 
 
+@remembered
 def movedim(self: Tensor, source, destination) -> Tensor:
     """Dimensions `source` moved to places `destination`, the others in their order."""
     rank = self.dim()
@@ -319,6 +354,7 @@ def movedim(self: Tensor, source, destination) -> Tensor:
     return permute(self, [d if d >= 0 else next(rest) for d in order])
 
 
+@remembered
 def unsqueeze(self: Tensor, dim: int) -> Tensor:
     """A dimension of size 1 inserted at `dim`."""
     s = self._spec
@@ -327,6 +363,7 @@ def unsqueeze(self: Tensor, dim: int) -> Tensor:
     return _respec(self, s.shape[:d] + (1,) + s.shape[d:], s.strides[:d] + (step,) + s.strides[d:])
 
 
+@remembered
 def squeeze(self: Tensor, dim=None) -> Tensor:
     """Dimensions of size 1 removed: all, or those named."""
     s = self._spec
@@ -340,6 +377,7 @@ def squeeze(self: Tensor, dim=None) -> Tensor:
     return _respec(self, [s.shape[i] for i in keep], [s.strides[i] for i in keep])
 
 
+@remembered
 def expand(self: Tensor, *size) -> Tensor:
     """Dimensions of size 1 repeated without copying; -1 keeps a size."""
     new = list(sizes(size))
@@ -394,6 +432,7 @@ def broadcast_to(self: Tensor, size) -> Tensor:
     return expand(self, size)
 
 
+@remembered
 def narrow(self: Tensor, dim: int, start, length: int) -> Tensor:
     """`length` entries of dimension `dim` from `start`."""
     s = self._spec
@@ -426,6 +465,7 @@ def _slice(x: Tensor, d: int, start: int, length: int, step: int) -> Tensor:
     return _respec(x, shape, strides, s.offset + start * s.strides[d])
 
 
+@remembered
 def select(self: Tensor, dim: int, index: int) -> Tensor:
     """Entry `index` of dimension `dim`, which disappears."""
     s = self._spec
@@ -538,6 +578,7 @@ def unbind(self: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(select(self, d, i) for i in range(self._spec.shape[d]))
 
 
+@remembered
 def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of two dimensions as a new last one."""
     s = self._spec
@@ -558,6 +599,7 @@ def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Ten
     )
 
 
+@remembered
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Overlapping windows of `size` along a dimension, `step` apart, as a new last dimension."""
     s = self._spec
@@ -574,6 +616,7 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     return _respec(self, shape, s.strides[:d] + (stride * step,) + s.strides[d + 1 :] + (stride,))
 
 
+@remembered
 def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim to end_dim joined into one."""
     s = self._spec
@@ -590,10 +633,12 @@ def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(self, tuple(s.shape[:a]) + (n,) + tuple(s.shape[b + 1 :]))
 
 
+@remembered
 def ravel(self: Tensor) -> Tensor:
     return view(contiguous(self), (-1,))
 
 
+@remembered
 def unflatten(self: Tensor, dim: int, sizes) -> Tensor:
     """Dimension `dim` split into `sizes` (one of them may be -1)."""
     s = self._spec

@@ -85,6 +85,7 @@ c128 = DType("c128", "complex128", "c", 128, "complex128", 9)
 ALL: tuple[DType, ...] = (b1, u8, i8, i16, i32, i64, u16, u32, u64, f16, bf16, f32, f64, c64, c128)
 _BY_CODE = {d.code: d for d in ALL}
 _BY_NUMPY = {d.numpy_name: d for d in ALL}
+_MET: dict = {}  # NumPy dtype -> dtype, for those asked for
 
 
 def by_code(code: str) -> DType:
@@ -94,9 +95,18 @@ def by_code(code: str) -> DType:
 
 def by_numpy(dtype: object) -> DType:
     """The dtype of a NumPy dtype; TypeError if there is no such element type."""
+    found = _MET.get(dtype)
+    if found is not None:
+        return found
     name = getattr(dtype, "name", None) or str(dtype)
+    if not getattr(dtype, "isnative", True):
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion "
+            "between byte orders is currently not supported."
+        )
     try:
-        return _BY_NUMPY[name]
+        found = _MET[dtype] = _BY_NUMPY[name]
+        return found
     except KeyError:
         raise TypeError(
             f"can't convert np.ndarray of type numpy.{name}. The only supported types are: "

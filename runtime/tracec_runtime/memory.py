@@ -217,7 +217,9 @@ def from_array(array: np.ndarray) -> Buffer:
     `array.ctypes.data - buffer.addr`. Alignment is whatever the array has.
     """
     low = high = array.__array_interface__["data"][0]
-    if array.size:
+    if array.flags.c_contiguous:
+        high += array.nbytes
+    elif array.size:
         for n, stride in zip(array.shape, array.strides, strict=True):
             if stride < 0:
                 low += (n - 1) * stride

@@ -50,6 +50,8 @@ for _name, _dtype in _METHODS.items():
 @face("method")
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The tensor in another dtype or on another device: to(dtype), to(device, dtype), to(other)."""
+    if len(args) == 1 and not kwargs and args[0].__class__ is DType:
+        return converted(self, args[0])
     dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
     copy = kwargs.pop("copy", False)
     kwargs.pop("non_blocking", None)
