@@ -11,10 +11,12 @@ from typing import Any
 from . import (  # noqa: F401
     convert,
     face,
+    factorization,
     fourier,
     host,
     index,
     linalg,
+    lowrank,
     network,
     operators,
     pointwise,

@@ -74,6 +74,18 @@ def given(out: Tensor | None, result: Tensor) -> Tensor:
     return assign(out, result)
 
 
+def all_given(out: Any, results: Any) -> Any:
+    """Several results, written into the tensors of the tuple `out` if there is one."""
+    if out is None:
+        return results
+    if not isinstance(out, (tuple, list)):
+        raise TypeError(f"argument 'out' must be tuple of Tensors, not {type(out).__name__}")
+    if len(out) != len(results):
+        raise TypeError(f"expected tuple of {len(results)} elements but got {len(out)}")
+    written = [given(o, r) for o, r in zip(out, results, strict=True)]
+    return tuple(written) if type(results) is tuple else type(results)(*written)
+
+
 def need_tensor(x: Any, name: str, argument: str = "input", position: int = 1) -> None:
     """Raises TypeError unless x is a Tensor."""
     if not isinstance(x, Tensor):

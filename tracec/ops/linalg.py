@@ -7,17 +7,17 @@ from typing import Any
 from ..record import apply, apply_multi, unary
 from ..tensor import Tensor
 from . import returns
-from .arguments import dims, given, plain
+from .arguments import all_given, dims, given
 from .face import add as list_as
 from .face import face
 from .reduction import vector_norm
 
 
-def _info(x: Tensor) -> Tensor:
-    """What the `_ex` functions report: no failure (failures raise)."""
+def _no_failure(A: Tensor) -> Tensor:
+    """What the `_ex` functions report beside a result whose failure would have been raised."""
     from tracec_ir.dtypes import i32
 
-    return apply("full", (0,), (("shape", tuple(x.shape[:-2])), ("dtype", i32)))
+    return apply("full", (0,), (("shape", tuple(A.shape[:-2])), ("dtype", i32)))
 
 
 @face("linalg")
@@ -31,8 +31,9 @@ list_as(inv, "torch method", "inverse")
 
 @face("linalg")
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
-    """The inverses of square matrices, and a report."""
-    return returns.inv_ex(inv(A), _info(A))
+    """The inverses of square matrices, and the places of zero pivots, 0 if there is none."""
+    found = (inv(A), _no_failure(A)) if check_errors else apply_multi("inv_ex", (A,))
+    return all_given(out, returns.inv_ex(*found))
 
 
 @face("linalg")
@@ -45,8 +46,10 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
 def solve_ex(
     A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
 ) -> Any:
-    """The solution of A X = B, and a report."""
-    return returns.solve_ex(solve(A, B, left=left), _info(A))
+    """The solution of A X = B, and the places of zero pivots, 0 if there is none."""
+    if check_errors:
+        return all_given(out, returns.solve_ex(solve(A, B, left=left), _no_failure(A)))
+    return all_given(out, returns.solve_ex(*apply_multi("solve_ex", (A, B), (("left", left),))))
 
 
 @face("linalg")
@@ -67,7 +70,8 @@ def triangular_solve(
     """The solution of A X = b with a triangle of A, and A."""
     triangle = A.mT if transpose else A
     attrs = (("upper", upper != transpose), ("left", True), ("unitriangular", unitriangular))
-    return returns.triangular_solve(apply("solve_triangular", (triangle, b), attrs), A.clone())
+    x = apply("solve_triangular", (triangle, b), attrs)
+    return all_given(out, returns.triangular_solve(x, A.clone()))
 
 
 @face("linalg torch method")
@@ -79,7 +83,7 @@ def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
 @face("linalg torch method")
 def slogdet(A: Tensor, *, out: Any = None) -> Any:
     """Signs and logarithms of the magnitudes of determinants."""
-    return returns.slogdet(*apply_multi("slogdet", (A,)))
+    return all_given(out, returns.slogdet(*apply_multi("slogdet", (A,))))
 
 
 @face()
@@ -94,7 +98,7 @@ def logdet(input: Tensor) -> Tensor:
 @face("linalg")
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """The triangular factors of positive definite matrices."""
-    y = unary("cholesky", A)
+    y = apply("cholesky", (A,), (("upper", bool(upper)),))
     return given(out, y.mH if upper else y)
 
 
@@ -102,15 +106,19 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
 def cholesky_ex(
     A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
 ) -> Any:
-    """The triangular factors, and a report."""
-    return returns.cholesky_ex(cholesky(A, upper=upper), _info(A))
+    """The triangular factors, and the orders of minors that prevent them, 0 if there is none."""
+    if check_errors:
+        found = (cholesky(A, upper=upper), _no_failure(A))
+    else:
+        y, info = apply_multi("cholesky_ex", (A,), (("upper", bool(upper)),))
+        found = (y.mH if upper else y, info)
+    return all_given(out, returns.cholesky_ex(*found))
 
 
 @face("torch method", name="cholesky")
 def _torch_cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The triangular factors of positive definite matrices."""
-    y = unary("cholesky", input.mH if upper else input)
-    return given(out, y.mH if upper else y)
+    return cholesky(input, upper=upper, out=out)
 
 
 def _whole(L: Tensor, upper: bool) -> Tensor:
@@ -139,7 +147,8 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues and eigenvectors of symmetric matrices."""
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
-    return returns.eigh(*apply_multi("eigh", (A.mH if UPLO.upper() == "U" else A,)))
+    found = apply_multi("eigh", (A.mH if UPLO.upper() == "U" else A,))
+    return all_given(out, returns.eigh(*found))
 
 
 @face("linalg")
@@ -160,13 +169,13 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     q, r = apply_multi("linalg_qr", (A,), (("mode", "reduced" if mode == "r" else mode),))
     if mode == "r":
         q = apply("full", (0.0,), (("shape", (0,)), ("dtype", A.dtype)))
-    return returns.qr(q, r)
+    return all_given(out, returns.qr(q, r))
 
 
 @face("torch method", name="qr")
 def _torch_qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
     """Orthogonal and upper triangular factors."""
-    return qr(input, "reduced" if some else "complete")
+    return qr(input, "reduced" if some else "complete", out=out)
 
 
 @face("linalg")
@@ -174,7 +183,8 @@ def svd(
     A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
 ) -> Any:
     """U, S and Vh with U diag(S) Vh = A."""
-    return returns.svd(*apply_multi("svd", (A,), (("full_matrices", full_matrices),)))
+    found = apply_multi("svd", (A,), (("full_matrices", full_matrices),))
+    return all_given(out, returns.svd(*found))
 
 
 @face("torch method", name="svd")
@@ -185,7 +195,7 @@ def _torch_svd(
     u, s, vh = apply_multi("svd", (input,), (("full_matrices", not some),))
     if not compute_uv:
         u, vh = (t.detach() * 0 for t in (u, vh))
-    return returns.svd_v(u, s, vh.mH)
+    return all_given(out, returns.svd_v(u, s, vh.mH))
 
 
 @face("linalg")
@@ -194,13 +204,16 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
     return given(out, apply_multi("svd", (A,), (("full_matrices", False),))[1])
 
 
-def _tolerances(atol: Any, rtol: Any, rcond: Any = None) -> tuple:
-    rtol = plain(rtol if rcond is None else rcond)
-    atol = plain(atol)
-    return ("atol", 0.0 if atol is None else float(atol)), (
-        "rtol",
-        None if rtol is None else float(rtol),
-    )
+def _tolerances(name: str, atol: Any, rtol: Any) -> tuple:
+    """The operands that say which singular values count, after the matrix."""
+    for given_, spelled in ((atol, "atol"), (rtol, "rtol")):
+        if isinstance(given_, Tensor) and given_.dtype.kind == "c":
+            raise RuntimeError(
+                f"torch.linalg.{name}: {spelled} tensor of complex type is not supported."
+            )
+    if rtol is None:
+        return () if atol is None else (atol,)
+    return (0.0 if atol is None else atol, rtol)
 
 
 @face("linalg")
@@ -209,14 +222,14 @@ def pinv(
     out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The pseudo-inverses of matrices."""
-    attrs = (*_tolerances(atol, rtol, rcond), ("hermitian", hermitian))
-    return given(out, apply("pinv", (A,), attrs))
+    tolerances = _tolerances("pinv", atol, rtol if rcond is None else rcond)
+    return given(out, apply("pinv", (A, *tolerances), (("hermitian", hermitian),)))
 
 
 @face()
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudo-inverses of matrices."""
-    return apply("pinv", (input,), (("atol", 0.0), ("rtol", float(rcond)), ("hermitian", False)))
+    return pinv(input, rtol=float(rcond))
 
 
 @face("linalg")
@@ -227,8 +240,8 @@ def matrix_rank(
     """How many singular values are above the tolerance."""
     if tol is not None:
         atol, rtol = tol, 0.0
-    attrs = (*_tolerances(atol, rtol), ("hermitian", hermitian))
-    return given(out, apply("matrix_rank", (A,), attrs))
+    tolerances = _tolerances("matrix_rank", atol, rtol)
+    return given(out, apply("matrix_rank", (A, *tolerances), (("hermitian", hermitian),)))
 
 
 @face("linalg")

@@ -142,8 +142,6 @@ def _linalg_cross(
     input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None
 ) -> Tensor:
     """The cross product of 3-vectors along `dim`."""
-    if input.dim() != other.dim():
-        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     return given(out, apply("cross", (input, other), (("dim", dim),)))
 
 

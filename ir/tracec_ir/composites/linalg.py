@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,69 +9,26 @@ import numpy as np
 from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
+from ..errors import LinAlgError
 from ..optable import composite
 from ..prims.host import host_function
 from ..promote import broadcast_shapes
 from ..types import TensorType
-from .common import iota_along, masked, numel, size, spelled, swap, take, unsqueeze, where
-
-
-def _host(b: Builder, fn: str, *operands: Value, options: tuple = ()) -> Any:
-    out = b.emit("host", operands, {"fn": fn, "options": options})
-    return out[0] if len(out) == 1 else out
-
-
-def _t(b: Builder, x: Value) -> Value:
-    return swap(b, x, x.rank - 1, x.rank - 2)
-
-
-def _h(b: Builder, x: Value) -> Value:
-    return b.conj(_t(b, x))
-
-
-def _hermitian(rule: Callable) -> Callable:
-    """A derivative written for gradients (dL/du + i * dL/dv of x = u + i * v), as the formulas with
-    conjugate transposes are, as one for the cotangents that ops exchange."""
-
-    def vjp(b: Builder, op: Op, *grads: Value | None):
-        found = rule(b, op, *(None if g is None else b.conj(g) for g in grads))
-        return [None if d is None else b.conj(d) for d in found]
-
-    return vjp
-
-
-def _real(x: TensorType, shape: Any) -> TensorType:
-    return TensorType(x.dtype.to_real(), tuple(shape))
-
-
-def _mm(b: Builder, *factors: Value) -> Value:
-    out = factors[0]
-    for f in factors[1:]:
-        out = b.matmul(out, f)
-    return out
-
-
-def _check_square(x: Value, name: str) -> None:
-    _check_matrix(x, name)
-    if not dims.same(x.shape[-1], x.shape[-2]):
-        raise RuntimeError(
-            f"{name}: A must be batches of square matrices, but they are {x.shape[-2]} by "
-            f"{x.shape[-1]} matrices"
-        )
-
-
-def _check_matrix(x: Value, name: str) -> None:
-    if x.rank < 2:
-        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
-    if x.dtype not in (dtypes.f32, dtypes.f64, dtypes.c64, dtypes.c128):
-        raise RuntimeError(
-            f"{name}: Expected a floating point or complex tensor as input. Got {spelled(x.dtype)}"
-        )
-
-
-def _eye(b: Builder, x: Value, n) -> Value:
-    rank = x.rank
-    return b.eq(iota_along(b, rank, rank - 2, n), iota_along(b, rank, rank - 1, n))
+from .common import is_number, masked, numel, size, take, unsqueeze, where
+from .lu import zero_pivot
+from .matrices import (
+    adjoint,
+    check_matrix,
+    check_square,
+    hermitian,
+    host,
+    on_diagonal,
+    product,
+    real_type,
+    transposed,
+    where_in_stack,
+)
+from .triangular import above
 
 
 # -- inverse and solution -------------------------------------------------------------------------
@@ -82,23 +38,34 @@ def _np_inv(x: np.ndarray) -> np.ndarray:
     try:
         return np.linalg.inv(x)
     except np.linalg.LinAlgError:
-        raise RuntimeError(
-            "linalg.inv: The diagonal element 1 is zero, the inversion could not be completed "
-            "because "
-            "the input matrix is singular."
+        at, row = zero_pivot(x)
+        raise LinAlgError(
+            f"linalg.inv: {where_in_stack(x.shape[:-2], at)}The diagonal element {row} is zero, "
+            "the inversion could not be completed because the input matrix is singular."
         ) from None
 
 
-def _inv_vjp(b: Builder, op: Op, g: Value):
-    y = _t(b, op.results[0])
-    return [b.neg(_mm(b, y, g, y))]
+def _inv_vjp(b: Builder, op: Op, g: Value | None, *_):
+    if g is None:
+        return [None]
+    y = transposed(b, op.results[0])
+    return [b.neg(product(b, y, g, y))]
 
 
 @composite("linalg_inv", vjp=_inv_vjp, autocast="single")
 def linalg_inv(b, x):
     """The inverses of square matrices."""
-    _check_square(x, "linalg.inv")
-    return _host(b, "inv", x)
+    check_square(x, "linalg.inv")
+    return host(b, "inv", x)
+
+
+@composite(vjp=_inv_vjp, autocast="single")
+def inv_ex(b, x):
+    """The inverses of square matrices, and the places of zero pivots of those without one."""
+    check_square(x, "linalg.inv")
+    both, pivots, info = b.lu_factor(x)
+    ones = b.broadcast_to(b.cast(on_diagonal(b, x), x.dtype), x.shape)
+    return b.lu_solve(both, pivots, ones), info
 
 
 @host_function("solve", lambda a, y: y)
@@ -107,62 +74,83 @@ def _np_solve(a: np.ndarray, y: np.ndarray) -> np.ndarray:
     try:
         return np.linalg.solve(a, y)
     except np.linalg.LinAlgError:
-        raise RuntimeError(
-            "torch.linalg.solve: The solver failed because the input matrix is singular."
+        at, _ = zero_pivot(a)
+        raise LinAlgError(
+            f"torch.linalg.solve: {where_in_stack(a.shape[:-2], at)}The solver failed because the "
+            "input matrix is singular."
         ) from None
 
 
-def _solve_vjp(b: Builder, op: Op, g: Value):
+def _solve_vjp(b: Builder, op: Op, g: Value | None, *_):
+    if g is None:
+        return [None, None]
     a, x = op.operands[0], op.results[0]
-    gy = b.linalg_solve(_t(b, a), g)
-    return [b.neg(_mm(b, gy, _t(b, x))), gy]
+    gy = b.linalg_solve(transposed(b, a), g)
+    return [b.neg(product(b, gy, transposed(b, x))), gy]
 
 
 @composite("linalg_solve", vjp=_solve_vjp, autocast="single")
 def linalg_solve(b, a, y):
     """The solutions X of A X = Y; the stacks have one shape."""
-    _check_square(a, "linalg.solve")
-    return _host(b, "solve", a, y)
+    check_square(a, "linalg.solve")
+    return host(b, "solve", a, y)
 
 
-@composite()
-def solve(b, a, y, *, left=True):
-    """The solutions of A X = B (or X A = B); stacks broadcast, B may hold vectors."""
-    _check_square(a, "linalg.solve")
+@composite(vjp=_solve_vjp)
+def linalg_solve_ex(b, a, y):
+    """The solutions X of A X = Y, and the places of zero pivots of matrices without one."""
+    both, pivots, info = b.lu_factor(a)
+    return b.lu_solve(both, pivots, y), info
+
+
+def _equation(b: Builder, a: Value, y: Value, left: bool, name: str) -> tuple[Value, Value, bool]:
+    """The operands of A X = B in stacks of one shape, and whether B holds vectors."""
+    check_square(a, name)
     vector = y.rank == 1 or (y.rank == a.rank - 1 and all(map(dims.same, y.shape, a.shape[:-1])))
     if vector:
         y = unsqueeze(b, y, y.rank)
     if not dims.same(a.shape[-1], y.shape[-2] if left else y.shape[-1]):
         raise RuntimeError(
-            f"linalg.solve: Incompatible shapes of A and B for the equation "
+            f"{name}: Incompatible shapes of A and B for the equation "
             f"{'AX = B' if left else 'XA = B'} ({a.shape[-2]}x{a.shape[-1]} and "
             f"{y.shape[-2]}x{y.shape[-1]})"
         )
     batch = broadcast_shapes(a.shape[:-2], y.shape[:-2])
     a = b.broadcast_to(a, (*batch, *a.shape[-2:]))
     y = b.broadcast_to(y, (*batch, *y.shape[-2:]))
-    x = b.linalg_solve(a, y) if left else _t(b, b.linalg_solve(_t(b, a), _t(b, y)))
+    return (a, y, vector) if left else (transposed(b, a), transposed(b, y), vector)
+
+
+def _solution(b: Builder, x: Value, left: bool, vector: bool) -> Value:
+    x = x if left else transposed(b, x)
     return b.reshape(x, x.shape[:-1]) if vector else x
 
 
-@composite()
+@composite(autocast="single")
+def solve(b, a, y, *, left=True):
+    """The solutions of A X = B (or X A = B); stacks broadcast, B may hold vectors."""
+    a, y, vector = _equation(b, a, y, left, "linalg.solve")
+    return _solution(b, b.linalg_solve(a, y), left, vector)
+
+
+@composite(autocast="single")
+def solve_ex(b, a, y, *, left=True):
+    """`solve`, and the places of zero pivots of matrices without a solution."""
+    a, y, vector = _equation(b, a, y, left, "linalg.solve")
+    x, info = b.linalg_solve_ex(a, y)
+    return _solution(b, x, left, vector), info
+
+
+@composite(autocast="single")
 def solve_triangular(b, a, y, *, upper, left=True, unitriangular=False):
     """`solve` with a triangle of A, its diagonal taken as ones if `unitriangular`."""
-    _check_square(a, "linalg.solve_triangular")
-    t = (
-        b.triu(a, diagonal=1 if unitriangular else 0)
-        if upper
-        else b.tril(a, diagonal=-1 if unitriangular else 0)
-    )
-    if unitriangular:
-        t = b.add(t, b.cast(_eye(b, a, a.shape[-1]), a.dtype))
-    return b.solve(t, y, left=left)
+    a, y, vector = _equation(b, a, y, left, "linalg.solve_triangular")
+    x = b.triangular(a, y, upper=upper if left else not upper, unit=unitriangular)
+    return _solution(b, x, left, vector)
 
 
 # -- determinants ---------------------------------------------------------------------------------
-@host_function(
-    "slogdet", lambda x: (TensorType(x.dtype, x.shape[:-2]), _real(x, x.shape[:-2]))
-)
+@host_function("slogdet", lambda x: (TensorType(x.dtype, x.shape[:-2]), real_type(x, x.shape[:-2])))
 def _np_slogdet(x: np.ndarray) -> tuple:
     """Signs and logarithms of the magnitudes of determinants."""
     sign, log = np.linalg.slogdet(x)
@@ -177,14 +165,14 @@ def _slogdet_vjp(b: Builder, op: Op, gs: Value | None, g: Value | None):
     if g is None:
         return [None]
     wide = unsqueeze(b, unsqueeze(b, g, g.rank), g.rank + 1)
-    return [b.mul(wide, _h(b, b.linalg_inv(x)))]
+    return [b.mul(wide, adjoint(b, b.linalg_inv(x)))]
 
 
-@composite(vjp=_hermitian(_slogdet_vjp))
+@composite(vjp=hermitian(_slogdet_vjp))
 def slogdet(b, x):
     """Signs and logarithms of the magnitudes of determinants."""
-    _check_square(x, "linalg.slogdet")
-    return _host(b, "slogdet", x)
+    check_square(x, "linalg.slogdet")
+    return host(b, "slogdet", x)
 
 
 # The cofactors, from the singular values: a singular matrix has a gradient too.
@@ -194,11 +182,11 @@ def _det_vjp(b: Builder, op: Op, g: Value):
     n = x.shape[-1]
     # product of the other singular values, place by place
     others = b.broadcast_to(unsqueeze(b, s, s.rank - 1), (*s.shape[:-1], n, n))
-    others = where(b, _eye(b, x, n), 1.0, others)
+    others = where(b, on_diagonal(b, x), 1.0, others)
     others = b.reduce(others, "prod", (others.rank - 1,))
     signs = [b.det_of_orthogonal(q) for q in (u, vh)]
     sign = b.mul(*(signs if x.dtype.kind == "c" else [b.round(q) for q in signs]))
-    cofactors = _mm(b, b.mul(b.conj(u), unsqueeze(b, others, others.rank - 1)), b.conj(vh))
+    cofactors = product(b, b.mul(b.conj(u), unsqueeze(b, others, others.rank - 1)), b.conj(vh))
     scale = b.mul(g, sign)
     return [b.mul(unsqueeze(b, unsqueeze(b, scale, scale.rank), scale.rank + 1), cofactors)]
 
@@ -206,7 +194,7 @@ def _det_vjp(b: Builder, op: Op, g: Value):
 @composite(vjp=_det_vjp)
 def det(b, x):
     """The determinants of square matrices."""
-    _check_square(x, "linalg.det")
+    check_square(x, "linalg.det")
     sign, log = b.slogdet(x)
     return b.mul(sign, b.exp(log))
 
@@ -214,63 +202,73 @@ def det(b, x):
 @composite(nondiff=True)
 def det_of_orthogonal(b, x):
     """The signs of determinants."""
-    return _host(b, "slogdet", x)[0]
+    return host(b, "slogdet", x)[0]
 
 
 # -- factorisations -------------------------------------------------------------------------------
-@host_function("cholesky", lambda x: x)
-def _np_cholesky(x: np.ndarray) -> np.ndarray:
-    """The lower triangular factors of positive definite matrices."""
+def _cholesky_types(x: TensorType, upper: bool, name: str) -> tuple:
+    return x, TensorType(dtypes.i32, x.shape[:-2])
+
+
+@host_function("cholesky", _cholesky_types)
+def _np_cholesky(x: np.ndarray, upper: bool, name: str) -> tuple:
+    """The lower triangular factors, and the orders of minors that are not positive definite."""
+    x = x.conj().swapaxes(-1, -2) if upper else x
+    info = np.zeros(x.shape[:-2], np.int32)
     try:
-        return np.linalg.cholesky(x)
+        return np.linalg.cholesky(x), info
     except np.linalg.LinAlgError:
-        raise RuntimeError(
-            "linalg.cholesky: The factorization could not be completed because the input is not "
-            "positive-definite (the leading minor of order 1 is not positive-definite)."
-        ) from None
+        pass
+    out = np.tril(x)
+    for at in np.ndindex(info.shape):
+        info[at] = order = _indefinite_minor(x[at])
+        good = order - 1 if order else x.shape[-1]
+        out[at][:good, :good] = np.linalg.cholesky(x[at][:good, :good])
+        if order and name:
+            number = int(np.ravel_multi_index(at, info.shape)) if at else 0
+            raise LinAlgError(
+                f"{name}: {where_in_stack(info.shape, number)}The factorization could not be "
+                "completed because the input is not positive-definite (the leading minor of order "
+                f"{order} is not positive-definite)."
+            )
+    return out, info
 
 
-def _cholesky_vjp(b: Builder, op: Op, g: Value):
+def _indefinite_minor(x: np.ndarray) -> int:
+    """The order of the first leading minor that is not positive definite; 0 if there is none."""
+    good, bad = 0, len(x) + 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            np.linalg.cholesky(x[:middle, :middle])
+            good = middle
+        except np.linalg.LinAlgError:
+            bad = middle
+    return bad if bad <= len(x) else 0
+
+
+def _cholesky_vjp(b: Builder, op: Op, g: Value | None, *_):
+    if g is None:
+        return [None]
     lower = op.results[0]
-    turn = _mm(b, _h(b, lower), g)
-    middle = b.add(b.tril(turn), _h(b, b.tril(turn, diagonal=-1)))
-    half = b.linalg_solve(_h(b, lower), b.mul(middle, 0.5))
-    return [_t(b, b.linalg_solve(_t(b, lower), _t(b, half)))]
+    turn = product(b, adjoint(b, lower), g)
+    middle = b.add(b.tril(turn), adjoint(b, b.tril(turn, diagonal=-1)))
+    half = above(b, adjoint(b, lower), b.mul(middle, 0.5))
+    return [adjoint(b, above(b, adjoint(b, lower), adjoint(b, half)))]
 
 
-@composite(vjp=_hermitian(_cholesky_vjp), autocast="single")
-def cholesky(b, x):
-    """The lower triangular L with L Lᴴ = x."""
-    _check_square(x, "linalg.cholesky")
-    return _host(b, "cholesky", x)
+@composite(vjp=hermitian(_cholesky_vjp), autocast="single")
+def cholesky(b, x, *, upper=False):
+    """The lower triangular L with L Lᴴ = x; `upper` says which triangle of x is read."""
+    check_square(x, "linalg.cholesky")
+    return host(b, "cholesky", x, options=(upper, "linalg.cholesky"))[0]
 
 
-@host_function("eigh", lambda x: (_real(x, x.shape[:-1]), x))
-def _np_eigh(x: np.ndarray) -> tuple:
-    """Eigenvalues in ascending order and eigenvectors of symmetric matrices (lower triangle)."""
-    return tuple(np.linalg.eigh(x))
-
-
-def _eigh_vjp(b: Builder, op: Op, gw: Value | None, gv: Value | None):
-    w, v = op.results
-    n = w.shape[-1]
-    inner: Any = None
-    if gv is not None:
-        gap = b.sub(unsqueeze(b, w, w.rank - 1), unsqueeze(b, w, w.rank))
-        on = _eye(b, v, n)
-        inner = where(b, on, 0.0, b.div(_mm(b, _h(b, v), gv), where(b, on, 1.0, gap)))
-    if gw is not None:
-        diagonal = masked(b, _eye(b, v, n), unsqueeze(b, gw, gw.rank))
-        inner = diagonal if inner is None else b.add(inner, diagonal)
-    whole = _mm(b, v, b.cast(inner, v.dtype), _h(b, v))
-    return [b.mul(b.add(whole, _h(b, whole)), 0.5)]
-
-
-@composite(vjp=_hermitian(_eigh_vjp))
-def eigh(b, x):
-    """Eigenvalues and eigenvectors of symmetric matrices (the lower triangle is read)."""
-    _check_square(x, "linalg.eigh")
-    return _host(b, "eigh", x)
+@composite(vjp=hermitian(_cholesky_vjp), autocast="single")
+def cholesky_ex(b, x, *, upper=False):
+    """`cholesky`, and the orders of minors that prevent it."""
+    check_square(x, "linalg.cholesky")
+    return host(b, "cholesky", x, options=(upper, ""))
 
 
 def _qr_types(x: TensorType, complete: bool) -> tuple:
@@ -307,33 +305,33 @@ def _wide_qr_grad(b: Builder, x: Value, q: Value, r: Value, gq: Value | None, gr
         gr = b.zeros_like(r)
     right, u = take(b, x, ax, m, n), take(b, r, ax, 0, m)
     gu, gv = take(b, gr, ax, 0, m), take(b, gr, ax, m, n)
-    turn = _mm(b, right, _h(b, gv))
+    turn = product(b, right, adjoint(b, gv))
     gq = turn if gq is None else b.add(gq, turn)
-    return b.emit1("concat", _tall_qr_grad(b, q, u, gq, gu), _mm(b, q, gv), axis=ax)
+    return b.emit1("concat", _tall_qr_grad(b, q, u, gq, gu), product(b, q, gv), axis=ax)
 
 
 def _tall_qr_grad(b: Builder, q: Value, r: Value, gq: Value | None, gr: Value | None) -> Value:
-    middle = None
+    middle: Any = None
     if gr is not None:
-        middle = _mm(b, r, _h(b, gr))
+        middle = product(b, r, adjoint(b, gr))
     if gq is not None:
-        turn = b.neg(_mm(b, _h(b, gq), q))
+        turn = b.neg(product(b, adjoint(b, gq), q))
         middle = turn if middle is None else b.add(middle, turn)
     if q.dtype.kind == "c":  # the diagonal of r is real
-        on = _eye(b, middle, middle.shape[-1])
+        on = on_diagonal(b, middle)
         middle = where(b, on, b.cast(b.real(middle), middle.dtype), middle)
     lower = b.tril(middle)
     strict = b.tril(middle, diagonal=-1)
-    right = _mm(b, q, b.add(lower, _h(b, strict)))
+    right = product(b, q, b.add(lower, adjoint(b, strict)))
     total = right if gq is None else b.add(gq, right)
-    return _h(b, b.linalg_solve(r, _h(b, total)))
+    return adjoint(b, above(b, r, adjoint(b, total)))
 
 
-@composite("linalg_qr", vjp=_hermitian(_qr_vjp), autocast="single")
+@composite("linalg_qr", vjp=hermitian(_qr_vjp), autocast="single")
 def linalg_qr(b, x, *, mode="reduced"):
     """Orthogonal Q and upper triangular R with Q R = x."""
-    _check_matrix(x, "linalg.qr")
-    return _host(b, "qr", x, options=(mode == "complete",))
+    check_matrix(x, "linalg.qr")
+    return host(b, "qr", x, options=(mode == "complete",))
 
 
 def _svd_types(x: TensorType, full: bool) -> tuple:
@@ -341,7 +339,7 @@ def _svd_types(x: TensorType, full: bool) -> tuple:
     k = dims.minimum(m, n)
     lead = x.shape[:-2]
     return (
-        x.with_shape((*lead, m, m if full else k)), _real(x, (*lead, k)),
+        x.with_shape((*lead, m, m if full else k)), real_type(x, (*lead, k)),
         x.with_shape((*lead, n if full else k, n)),
     )  # fmt: skip
 
@@ -352,6 +350,12 @@ def _np_svd(x: np.ndarray, full: bool) -> tuple:
     return tuple(np.linalg.svd(x, full_matrices=full))
 
 
+_PHASES = (
+    "svd_backward: The singular vectors in the complex case are specified up to multiplication by "
+    "e^{i phi}. The specified loss function depends on this phase term, making it ill-defined."
+)
+
+
 def _svd_vjp(b: Builder, op: Op, gu: Value | None, gs: Value | None, gvh: Value | None):
     u, s, vh = op.results
     k = s.shape[-1]
@@ -359,100 +363,119 @@ def _svd_vjp(b: Builder, op: Op, gu: Value | None, gs: Value | None, gvh: Value 
         u, vh = take(b, u, u.rank - 1, 0, k), take(b, vh, vh.rank - 2, 0, k)
         gu = None if gu is None else take(b, gu, gu.rank - 1, 0, k)
         gvh = None if gvh is None else take(b, gvh, gvh.rank - 2, 0, k)
-    on = _eye(b, unsqueeze(b, s, s.rank), k)
+    on = on_diagonal(b, u, k)
     row, column = unsqueeze(b, s, s.rank - 1), unsqueeze(b, s, s.rank)
     gap = where(b, on, 1.0, b.sub(b.mul(row, row), b.mul(column, column)))
     inner: Any = None
+    turns = []
     if gs is not None:
         inner = masked(b, on, unsqueeze(b, gs, gs.rank))
     if gu is not None:
-        turn = _mm(b, _h(b, u), gu)
-        skew = b.sub(turn, _h(b, turn))
+        turn = product(b, adjoint(b, u), gu)
+        turns.append(turn)
+        skew = b.sub(turn, adjoint(b, turn))
         part = b.mul(b.div(skew, gap), row)
         if u.dtype.kind == "c":  # the phases of pairs of vectors
             part = where(b, on, b.div(b.mul(skew, 0.5), row), part)
         inner = part if inner is None else b.add(inner, part)
     if gvh is not None:
-        turn = _mm(b, vh, _h(b, gvh))
-        part = b.mul(column, masked(b, b.logical_not(on), b.div(b.sub(turn, _h(b, turn)), gap)))
+        turn = product(b, vh, adjoint(b, gvh))
+        turns.append(turn)
+        skew = b.sub(turn, adjoint(b, turn))
+        part = b.mul(column, masked(b, b.logical_not(on), b.div(skew, gap)))
         inner = part if inner is None else b.add(inner, part)
-    out = _mm(b, u, b.cast(inner, u.dtype), vh)
+    if turns and u.dtype.kind == "c":
+        both = masked(b, on, b.imag(turns[0] if len(turns) == 1 else b.add(*turns)))
+        inner = b.checked_phases(b.cast(inner, u.dtype), both, message=_PHASES)
+    out = product(b, u, b.cast(inner, u.dtype), vh)
     m, n = op.operands[0].shape[-2:]
     if gu is not None and not dims.same(m, k):
-        rest = b.sub(gu, _mm(b, u, _h(b, u), gu))
-        out = b.add(out, _mm(b, b.div(rest, row), vh))
+        rest = b.sub(gu, product(b, u, adjoint(b, u), gu))
+        out = b.add(out, product(b, b.div(rest, row), vh))
     if gvh is not None and not dims.same(n, k):
-        rest = b.sub(gvh, _mm(b, gvh, _h(b, vh), vh))
-        out = b.add(out, _mm(b, u, b.div(rest, column)))
+        rest = b.sub(gvh, product(b, gvh, adjoint(b, vh), vh))
+        out = b.add(out, product(b, u, b.div(rest, column)))
     return [out]
 
 
-@composite(vjp=_hermitian(_svd_vjp))
+@composite(vjp=hermitian(_svd_vjp))
 def svd(b, x, *, full_matrices=False):
     """U, S and Vh with U diag(S) Vh = x."""
-    _check_matrix(x, "linalg.svd")
-    return _host(b, "svd", x, options=(full_matrices,))
+    check_matrix(x, "linalg.svd")
+    return host(b, "svd", x, options=(full_matrices,))
 
 
 # Golub and Pereyra's formula: it holds for rank-deficient and for symmetric matrices too.
-def _pinv_vjp(b: Builder, op: Op, g: Value):
-    a, p = op.operands[0], op.results[0]
-    pt, gt = _h(b, p), _h(b, g)
+def pinv_grad(b: Builder, a: Value, p: Value, g: Value) -> Value:
+    """The gradient of a matrix from that of its pseudo-inverse p."""
+    pt, gt = adjoint(b, p), adjoint(b, g)
     if a.shape[-2] <= a.shape[-1]:
-        k = _mm(b, gt, p)
-        turned = _mm(b, k, pt)
-        parts = [turned, b.neg(_mm(b, a, p, turned)), _mm(b, pt, p, b.sub(gt, _mm(b, k, a)))]
-        out = b.neg(_h(b, _mm(b, p, k)))
+        k = product(b, gt, p)
+        turned = product(b, k, pt)
+        rest = product(b, pt, p, b.sub(gt, product(b, k, a)))
+        parts = [turned, b.neg(product(b, a, p, turned)), rest]
+        out = b.neg(adjoint(b, product(b, p, k)))
     else:
-        k = _mm(b, p, gt)
-        turned = _mm(b, pt, k)
-        parts = [_mm(b, b.sub(gt, _mm(b, a, k)), p, pt), turned, b.neg(_mm(b, turned, p, a))]
-        out = b.neg(_h(b, _mm(b, k, p)))
+        k = product(b, p, gt)
+        turned = product(b, pt, k)
+        rest = product(b, b.sub(gt, product(b, a, k)), p, pt)
+        parts = [rest, turned, b.neg(product(b, turned, p, a))]
+        out = b.neg(adjoint(b, product(b, k, p)))
     for part in parts:
         out = b.add(out, part)
-    return [out]
+    return b.sum_to(out, a.shape)
 
 
-@composite(vjp=_hermitian(_pinv_vjp))
-def pinv(b, x, *, atol=0.0, rtol=None, hermitian=False):
-    """The pseudo-inverse; singular values up to max(atol, rtol * the largest) count as zero."""
-    _check_matrix(x, "linalg.pinv")
+def _pinv_vjp(b: Builder, op: Op, g: Value):
+    return [pinv_grad(b, op.operands[0], op.results[0], g)] + [None] * (len(op.operands) - 1)
+
+
+@composite(vjp=hermitian(_pinv_vjp), autocast="single")
+def pinv(b, x, *tolerances, hermitian=False):
+    """The pseudo-inverse; singular values that `tolerances` (see `_limit`) exclude count as 0."""
+    check_matrix(x, "linalg.pinv")
     if numel(x) == 0:
         return b.full(0, x.dtype, (*x.shape[:-2], x.shape[-1], x.shape[-2]))
-    rtol = _default_rtol(b, x, atol) if rtol is None else rtol
     if hermitian:
         w, v = b.eigh(x)
-        large = b.abs(w)
-        keep = b.gt(
-            large, b.maximum(b.mul(b.reduce(large, "max", (large.rank - 1,), True), rtol), atol)
-        )
-        inverse = masked(b, keep, b.reciprocal(where(b, keep, w, 1.0)))
-        return _mm(b, b.mul(v, unsqueeze(b, inverse, inverse.rank - 1)), _h(b, v))
-    u, s, vh = b.svd(x)
-    top = b.detach(b.reduce(s, "max", (s.rank - 1,), True))
-    keep = b.gt(s, b.maximum(b.mul(top, rtol), atol))
+        s, left, right = w, v, v
+    else:
+        u, s, vh = b.svd(x)
+        left, right = u, adjoint(b, vh)
+    keep = _large(b, x, b.detach(b.abs(s)), tolerances)
     inverse = masked(b, keep, b.reciprocal(where(b, keep, s, 1.0)))
-    return _mm(b, b.mul(_h(b, vh), unsqueeze(b, inverse, inverse.rank - 1)), _h(b, u))
+    return product(b, b.mul(right, unsqueeze(b, inverse, inverse.rank - 1)), adjoint(b, left))
 
 
-def _default_rtol(b: Builder, x: Value, atol: float):
-    if atol:
-        return 0.0
+def _large(b: Builder, x: Value, s: Value, tolerances: tuple) -> Value:
+    """Which singular values of x count as not zero: those above the larger of an absolute
+    tolerance and a relative one times the largest. The relative one is, unless it is given, 0
+    beside a positive absolute one and else as exact as the dtype is."""
     n = size(b, dims.maximum(*x.shape[-2:]), x.dtype.to_real())
-    eps = float(np.finfo(x.dtype.numpy_name).eps)
-    return n * eps if isinstance(n, int) else b.mul(n, eps)
+    exact = b.mul(n, float(np.finfo(x.dtype.numpy_name).eps))
+    absolute, relative = (*tolerances, None, None)[:2]
+    if relative is None:
+        relative = exact if absolute is None else where(b, b.gt(absolute, 0.0), 0.0, exact)
+    limit = b.mul(b.reduce(s, "max", (s.rank - 1,), True), _column(b, relative))
+    if absolute is not None:
+        limit = b.maximum(limit, _column(b, absolute))
+    return b.gt(s, limit)
 
 
-@composite(nondiff=True)
-def matrix_rank(b, x, *, atol=0.0, rtol=None, hermitian=False):
+def _column(b: Builder, x: Any) -> Any:
+    """A number for each matrix as one for each row of singular values."""
+    return unsqueeze(b, x, x.rank) if isinstance(x, Value) and not is_number(x) else x
+
+
+@composite(nondiff=True, autocast="single")
+def matrix_rank(b, x, *tolerances, hermitian=False):
     """How many singular values (or magnitudes of eigenvalues) are above the tolerance."""
-    _check_matrix(x, "linalg.matrix_rank")
+    check_matrix(x, "linalg.matrix_rank")
+    shape = broadcast_shapes(x.shape[:-2], *(t.shape for t in tolerances if not is_number(t)))
     if numel(x) == 0:
-        return b.full(0, dtypes.i64, x.shape[:-2])
-    rtol = _default_rtol(b, x, atol) if rtol is None else rtol
+        return b.full(0, dtypes.i64, shape)
     s = b.abs(b.eigh(x)[0]) if hermitian else b.svd(x)[1]
-    top = b.reduce(s, "max", (s.rank - 1,), True)
-    keep = b.gt(s, b.maximum(b.mul(top, rtol), atol))
+    keep = _large(b, x, s, tolerances)
     return b.reduce(b.cast(keep, dtypes.i64), "sum", (keep.rank - 1,))
 
 
@@ -513,7 +536,7 @@ def _np_expm(x: np.ndarray) -> np.ndarray:
 
 # exp([[Aᵀ, g], [0, Aᵀ]]) holds the derivative in its upper right corner.
 def _matrix_exp_vjp(b: Builder, op: Op, g: Value):
-    a = _t(b, op.operands[0])
+    a = transposed(b, op.operands[0])
     n = a.shape[-1]
     zero = b.zeros_like(a)
     top = b.emit1("concat", a, g, axis=a.rank - 1)
@@ -528,5 +551,7 @@ def _matrix_exp_vjp(b: Builder, op: Op, g: Value):
 @composite(vjp=_matrix_exp_vjp)
 def matrix_exp(b, x):
     """The exponentials of square matrices."""
-    _check_square(x, "linalg.matrix_exp")
-    return _host(b, "expm", x)
+    if x.dtype in (dtypes.f16, dtypes.bf16):
+        return b.cast(b.matrix_exp(b.cast(x, dtypes.f32)), x.dtype)
+    check_square(x, "linalg.matrix_exp")
+    return host(b, "expm", x)

@@ -335,14 +335,16 @@ def cross(b, x, y, *, dim=-1):
     """The cross product of 3-vectors along `dim`."""
     from .common import take as part
 
-    shape = broadcast_shapes(x.shape, y.shape)
-    x, y = b.broadcast_to(x, shape), b.broadcast_to(y, shape)
+    if x.rank != y.rank:
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     ax = axis(x, dim)
-    if x.shape[ax] != 3:
+    if x.shape[ax] != 3 or y.shape[ax] != 3:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {x.shape[ax]} and "
             f"{y.shape[ax]}"
         )
+    shape = broadcast_shapes(x.shape, y.shape)
+    x, y = b.broadcast_to(x, shape), b.broadcast_to(y, shape)
     u, v = ([part(b, t, ax, i, i + 1) for i in range(3)] for t in (x, y))
     parts = [b.sub(b.mul(u[i], v[j]), b.mul(u[j], v[i])) for i, j in ((1, 2), (2, 0), (0, 1))]
     return b.emit1("concat", *parts, axis=ax)
