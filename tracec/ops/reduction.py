@@ -407,7 +407,9 @@ def diff(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Differences of neighbours along `dim`, n times."""
+    """Differences of neighbours along `dim`, n times; with n = 0 the input itself."""
+    if n == 0:
+        return given(out, input.clone())
     if prepend is not None or append is not None:
         parts = tuple(t for t in (prepend, input, append) if t is not None)
         input = apply("cat", parts, (("dim", dim),))

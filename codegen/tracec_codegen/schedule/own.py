@@ -13,6 +13,7 @@ from tracec_ir.passes.structure import find_view
 from ..kernel.core import Carry, Load, Loop, Update
 from ..program import KernelStep
 from . import cost, indexing, loops
+from .body import Body
 from .donate import accesses, element_by_element, set_alias
 from .lower import COLUMN_BLOCK, FLAT_BLOCK, KernelMaker, Storage, identity
 from .nodes import Node, full_index, numel
@@ -223,6 +224,19 @@ def _place_scatter(maker: KernelMaker, outer: list, inner: list) -> None:
 
 
 # -- scan -----------------------------------------------------------------------------------------
+def _combined(body: Body, kind: str, a: str, b: str, dtype: dtypes.DType) -> str:
+    """a and b combined as a scan of this kind does."""
+    if kind != "logsumexp":
+        return body.scalar(_STEP[kind], (a, b), dtype)
+    top = body.scalar("maximum", (a, b), dtype)
+    gap = body.scalar("sub", (body.scalar("minimum", (a, b), dtype), top), dtype)
+    equal = body.scalar("eq", (a, b), dtypes.b1)  # infinities among them, whose gap is no number
+    gap = body.scalar("select", (equal, body.const(0.0, dtype), gap), dtype)
+    return body.scalar(
+        "add", (top, body.scalar("log1p", (body.scalar("exp", (gap,), dtype),), dtype)), dtype
+    )
+
+
 def _scan(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     """Running totals: serial along the axis, everything else in parallel or in vectors."""
     (x,) = op.operands
@@ -242,12 +256,12 @@ def _scan(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     if wide is not x.dtype:
         name = body.scalar("cast", (name,), wide)
     kind = op.attrs["kind"]
-    total = body.scalar(_STEP[kind], (carry, name), wide)
+    total = _combined(body, kind, carry, name, wide)
     stored = total if wide is x.dtype else body.scalar("cast", (total,), x.dtype)
     _store(maker, out, indexing.flatten(index, x.shape), stored)
     body.append(Update(carry, total))
     frame = body.close()
-    start = identity(kind, wide)
+    start = identity("max" if kind == "logsumexp" else kind, wide)
     body.place(
         Loop(frame.var, frame.extent, "serial", frame.stmts, [Carry(carry, start, "last", wide)])
     )

@@ -195,14 +195,16 @@ def index_reduce(b, x, index, source, *, dim, reduce, include_self=True):
 
 
 def _index_fill_vjp(b, op, g):
-    """An index that occurs twice counts twice for the value, as in PyTorch."""
+    """An index that occurs twice counts once for the value, as in PyTorch."""
     _, index, value = op.operands
-    dim = op.attrs["dim"]
-    to_x = b.apply("index_fill", (g, index, b.full(0, g.dtype, ())), {"dim": dim})[0]
+    filled = b.apply(
+        "index_fill", (b.full(False, dtypes.b1, g.shape), index, b.full(True, dtypes.b1, ())),
+        {"dim": op.attrs["dim"]},
+    )[0]  # fmt: skip
+    to_x = where(b, filled, 0, g)
     if is_number(value) or value.dtype.kind not in "fc":
         return [to_x, None, None]
-    (rows,) = b.apply("index_select", (g, index), {"dim": dim})
-    total = b.reduce(rows, "sum", tuple(range(rows.rank)))
+    total = b.reduce(where(b, filled, g, 0), "sum", tuple(range(g.rank)))
     return [to_x, None, b.cast(total, value.dtype)]
 
 

@@ -11,7 +11,7 @@ from . import samples as s
 from .movement import flip
 from .rules import axis_in, in_f32, of_kind
 
-_KINDS = ("sum", "prod", "max", "min")
+_KINDS = ("sum", "prod", "max", "min", "logsumexp")
 
 
 def grid(b, shape, axis: int):
@@ -26,7 +26,41 @@ def _scan(x, *, kind, axis):
         return np.cumsum(x, axis=axis, dtype=x.dtype)
     if kind == "prod":
         return np.cumprod(x, axis=axis, dtype=x.dtype)
+    if kind == "logsumexp":
+        return _logaddexp(x, axis) if x.dtype.kind == "c" else np.logaddexp.accumulate(x, axis)
     return (np.maximum if kind == "max" else np.minimum).accumulate(x, axis=axis)
+
+
+def _logaddexp(x, axis):
+    """Running log-sum-exp of complex numbers, the larger real part factored out of each step."""
+    out = np.moveaxis(x.copy(), axis, 0)
+    with np.errstate(all="ignore"):
+        for k in range(1, len(out)):
+            a, b = out[k - 1], out[k]
+            swap = (a.real < b.real) | np.isnan(b.real)
+            top, low = np.where(swap, b, a), np.where(swap, a, b)
+            gap = np.where(low.real == -np.inf, complex(-np.inf), low - top)
+            out[k] = np.where(np.isneginf(top.real), top, top + np.log1p(np.exp(gap)))
+    return np.moveaxis(out, 0, axis)
+
+
+def _logsumexp_grad(b, g, x, y, axis):
+    """The sums of g_k exp(x_i - y_k) over all k from i on, their parts of either sign apart."""
+
+    def part(positive):
+        amount = b.select(positive, g, b.full(1, g.dtype, g.shape))
+        logs = b.sub(b.log(b.abs(amount)), y)
+        logs = b.select(positive, logs, b.full(float("-inf"), g.dtype, g.shape))
+        total = flip(b, b.scan(flip(b, logs, axis), kind="logsumexp", axis=axis), axis)
+        return b.exp(b.add(total, x))
+
+    if g.dtype.kind == "c":
+        none = b.eq(g, 0)
+        logs = b.sub(b.log(b.select(none, b.full(1, g.dtype, g.shape), g)), y)
+        logs = b.select(none, b.full(float("-inf"), g.dtype, g.shape), logs)
+        total = flip(b, b.scan(flip(b, logs, axis), kind="logsumexp", axis=axis), axis)
+        return b.exp(b.add(total, x))
+    return b.sub(part(b.gt(g, 0)), part(b.lt(g, 0)))
 
 
 def _from_the_end(b, x, axis):
@@ -66,11 +100,19 @@ def _scan_vjp(b, op, g):
     kind, axis = op.attrs["kind"], op.attrs["axis"]
     if kind == "sum":
         return [_from_the_end(b, g, axis)]
+    if kind == "logsumexp":
+        return [_logsumexp_grad(b, g, x, y, axis)]
     return [(_prod_grad if kind == "prod" else _extremum_grad)(b, g, x, y, axis)]
 
 
 def _scan_samples():
     for kind in _KINDS:
+        if kind == "logsumexp":
+            yield (s.uniform((3, 4), -300, 300, dtypes.f64),), {"kind": kind, "axis": 1}
+            yield (s.uniform((5,), dtype=dtypes.bf16),), {"kind": kind, "axis": 0}
+            inf = np.inf
+            yield (np.array([-inf, -inf, 1.0, -inf, inf, inf, 2.0]),), {"kind": kind, "axis": 0}
+            continue
         yield (s.uniform((3, 4)),), {"kind": kind, "axis": 1}
         yield (s.uniform((3, 2, 2)),), {"kind": kind, "axis": 0}
         yield (s.uniform((5,), dtype=dtypes.bf16),), {"kind": kind, "axis": 0}
@@ -87,7 +129,8 @@ def scan(x, *, kind, axis):
     """Each element combined with all before it along an axis; NaN wins max and min."""
     if kind not in _KINDS:
         raise ValueError(f"scan: the kind must be one of {', '.join(_KINDS)}, got {kind!r}")
-    x = of_kind("scan", x, "uif" + ("c" if kind in ("sum", "prod") else "b"))
+    kinds = "fc" if kind == "logsumexp" else "uif" + ("c" if kind in ("sum", "prod") else "b")
+    x = of_kind("scan", x, kinds)
     axis_in("scan", axis, x.rank)
     return x
 
