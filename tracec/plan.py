@@ -79,8 +79,8 @@ class Plan:
         return IndexError(str(error).partition(" (recorded at")[0])
 
     def _remember(self, tr: Trace, inputs, scalars, results, live, out) -> None:
-        for j, message in self.spoilt:
-            results[live[j]].source = Output(Freed(message), 0)
+        for j, error in self.spoilt:
+            results[live[j]].source = Output(Freed(error), 0)
         program = self.program
         if not program.outs:
             return
@@ -172,8 +172,8 @@ def _plan_gradients(
             continue
         try:
             reach(node, [code], ())
-        except RuntimeError as error:  # used up, or overwritten: said when somebody goes backward
-            plan.spoilt.append((j, str(error)))
+        except RuntimeError as error:  # used up, or the like: said when somebody goes backward
+            plan.spoilt.append((j, error.with_traceback(None)))
         else:
             plan.grads.append((j, len(roots)))
             roots.append(code)

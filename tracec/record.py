@@ -665,7 +665,12 @@ def _execute(tr: Trace, reason: Flush) -> None:
         if plan is None:
             from .plan import make_plan
 
-            plan = node.plans[live] = make_plan(node, live, tr)
+            try:
+                plan = node.plans[live] = make_plan(node, live, tr)
+            except Exception:  # it would be raised by every look at a value from now on
+                tr.results = None
+                _end(tr, results, False)
+                raise
         for watch in watchers:
             watch(reason, plan)
         inputs, scalars = tr.inputs, tr.scalars
@@ -675,17 +680,23 @@ def _execute(tr: Trace, reason: Flush) -> None:
             plan.run(tr, inputs, scalars, results, live)
             done = True
         finally:
-            for s in inputs:
-                if s.trace is tr:
-                    s.trace, s.held = None, 1
-            for s in results:
-                if s.trace is tr:
-                    s.trace, s.held = None, 1
-                if not done and s not in inputs:
-                    s.buf = None
-            tr.views = tr.inputs = tr.leaves = tr.keep = tr.borrowed = None
+            _end(tr, results, done)
             if not done:
                 node.plans.pop(live, None)
+
+
+def _end(tr: Trace, results: list, done: bool) -> None:
+    """Lets go of what a trace holds; its results have no values if it was not executed."""
+    inputs = tr.inputs
+    for s in inputs:
+        if s.trace is tr:
+            s.trace, s.held = None, 1
+    for s in results:
+        if s.trace is tr:
+            s.trace, s.held = None, 1
+        if not done and s not in inputs:
+            s.buf = None
+    tr.views = tr.inputs = tr.leaves = tr.keep = tr.borrowed = None
 
 
 def synchronize() -> None:

@@ -50,7 +50,7 @@ class OpDef:
     __slots__ = (
         "name", "doc", "operands", "variadic", "attrs", "defaults", "infer_rule", "body", "numpy",
         "vjp", "nondiff", "pointwise", "kernel", "effects", "samples", "regions", "inline",
-        "autocast",
+        "autocast", "refuses",
     )  # fmt: skip
 
     def __init__(self, name: str, fn: Callable, skip: int, **facts: Any):
@@ -73,6 +73,7 @@ class OpDef:
         self.regions: int = facts.pop("regions", 0)
         self.inline: bool = facts.pop("inline", False)
         self.autocast: str = facts.pop("autocast", "")
+        self.refuses: bool = facts.pop("refuses", False)
         if facts:
             raise TypeError(f"op {name}: unknown facts {sorted(facts)}")
 
@@ -133,6 +134,7 @@ def composite(name: str | None = None, **facts: Any) -> Callable:
     The body may look at types and attrs only, never at data. `inline=True` expands it as soon as
     it is recorded into IR (for thin spellings that no pass needs to recognise). `autocast` says
     what automatic mixed precision makes of floating operands: "half" or "single".
+    `refuses=True` tells that the derivative may raise NotImplementedError.
     """
 
     def register(fn: Callable) -> OpDef:

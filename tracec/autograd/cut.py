@@ -61,7 +61,7 @@ def add_hook(tensor, hook) -> RemovableHandle:
         return RemovableHandle(tensor._hooks, hook)
     source = tensor._st.source
     if source.__class__ is Output and source.node.__class__ is Freed:
-        raise RuntimeError(source.node.message)
+        source.node.refuse()
     if _used(tensor):
         hooks = tensor._hooks = {}
         _watch(tensor)

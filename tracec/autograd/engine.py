@@ -137,7 +137,7 @@ class _Run:
             self.leaves[source] = g if have is None else have + g
             return
         if source.node.__class__ is Freed:
-            raise RuntimeError(source.node.message)
+            source.node.refuse()
         at = self.pending.setdefault(source.node, {})
         have = at.get(source.index)
         at[source.index] = g if have is None else have + g

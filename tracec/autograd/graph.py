@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from typing import NoReturn
 
 serials = itertools.count(1)
 
@@ -64,13 +65,17 @@ class Segment:
 
 class Freed:
     """The place of a segment that cannot be differentiated: its graph had been used up, or a value
-    that it needs overwritten, before it was executed. `message` says which."""
+    that it needs overwritten, before it was executed, or there is no derivative. `refuse` says
+    which."""
 
-    __slots__ = ("time", "message")
+    __slots__ = ("time", "error")
 
-    def __init__(self, message: str):
+    def __init__(self, error: RuntimeError):
         self.time = next(serials)
-        self.message = message
+        self.error = error
+
+    def refuse(self) -> NoReturn:
+        raise type(self.error)(*self.error.args)
 
 
 TWICE = (

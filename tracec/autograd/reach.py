@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tracec_ir.optable import lookup
+
 from .. import record
 from ..infer import cast_types
 from ..record import Node
 from .engine import Info
 from .graph import TWICE, modified_message
-from .segment import saves
+from .segment import derived, saves
 
 
 def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
@@ -94,11 +96,14 @@ def _check(
 
     touched = [c & ~1 for c in n.operands if lost(c & ~1)]
     touched += [c for c in outs if c in overwritten]
-    if not used_up and not touched:
+    refuses = lookup(n.name).refuses
+    if not used_up and not touched and not refuses:
         return
     numbers = list(n.info or ())
     types = tuple(specs[c & ~1].type if c & ~1 in specs else numbers.pop(0) for c in n.operands)
     wanted = tuple([bool(c & 1) for c in n.operands])
+    if refuses:
+        derived(n.name, cast_types(types, n.casts), dict(n.attrs or ()), wanted)
     operands, results = saves(n.name, cast_types(types, n.casts), n.attrs or (), wanted)
     if used_up and (operands or results):
         raise RuntimeError(TWICE)

@@ -74,7 +74,18 @@ class SegmentProgram:
         self.saved: list[Value] = []
         self.names: list[str] = []  # of the operations that made the results
         every = tuple(range(len(outs)))
-        self._make(every, every, first=True)  # finds out what may ever be needed
+        try:
+            self._make(every, every, first=True)  # finds out what may ever be needed
+        except NotImplementedError:  # of one result; it is raised again once that is asked for
+            every = tuple(i for i in every if self._derivable(i))
+            self._make(every, every, first=True)
+
+    def _derivable(self, out: int) -> bool:
+        try:
+            self._make((out,), (), first=True)
+        except NotImplementedError:
+            return False
+        return True
 
     @property
     def saves(self) -> bool:
@@ -181,6 +192,24 @@ def saves(
 def _find_saves(
     name: str, types: tuple, attrs: dict, wanted: tuple[bool, ...]
 ) -> tuple[frozenset[int], frozenset[int]]:
+    try:
+        b, params, results, n, grads = derived(name, types, attrs, wanted)
+    except NotImplementedError:
+        return frozenset(range(len(types))), frozenset()
+    needed: set[Value] = {g for g in grads if g is not None}
+    for op in reversed(b.ops[n:]):
+        if not needed.isdisjoint(op.results):
+            needed.update(op.operands)
+    inner = {r for op in b.ops[:n] for r in op.results if not lookup(op.name).nondiff}
+    read = {v for v in needed if v in inner or v in set(params)}
+    # a converted or repeated operand counts as the operand
+    operands = {i for i, p in enumerate(params) if p in read or any(_derived(v, p) for v in read)}
+    return frozenset(operands), frozenset(i for i, r in enumerate(results) if r in read)
+
+
+def derived(name: str, types: tuple, attrs: dict, wanted: tuple[bool, ...]) -> tuple:
+    """A builder with an op and its derivative for the `wanted` operands, the operands, the results,
+    the number of operations of the op, and the gradients. NotImplementedError if there is none."""
     b = Builder()
     params = [Value(t) for t in types]
     results = b.apply(name, params, attrs)
@@ -192,19 +221,7 @@ def _find_saves(
         if w and isinstance(p.type, TensorType) and p.dtype.kind in "fc"
     ]
     seeds = [Value(r.type) for r in outs]
-    try:
-        grads = autodiff.grad(b, outs, seeds, tensors, tensors)
-    except NotImplementedError:
-        return frozenset(range(len(params))), frozenset()
-    needed: set[Value] = {g for g in grads if g is not None}
-    for op in reversed(b.ops[n:]):
-        if not needed.isdisjoint(op.results):
-            needed.update(op.operands)
-    inner = {r for op in b.ops[:n] for r in op.results if not lookup(op.name).nondiff}
-    read = {v for v in needed if v in inner or v in set(params)}
-    # a converted or repeated operand counts as the operand
-    operands = {i for i, p in enumerate(params) if p in read or any(_derived(v, p) for v in read)}
-    return frozenset(operands), frozenset(i for i, r in enumerate(results) if r in read)
+    return b, params, results, n, autodiff.grad(b, outs, seeds, tensors, tensors)
 
 
 def _derived(v: Value, p: Value) -> bool:

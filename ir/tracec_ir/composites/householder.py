@@ -29,7 +29,7 @@ def _np_geqrf(x: np.ndarray) -> tuple:
     return h.swapaxes(-1, -2), tau.astype(x.dtype, copy=False)
 
 
-@composite(vjp=no_derivative("geqrf"))
+@composite(vjp=no_derivative("geqrf"), refuses=True)
 def geqrf(b, x):
     """R of the QR factors with the vectors of the reflections below it, and their scales."""
     if x.rank < 2:

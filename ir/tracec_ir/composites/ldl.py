@@ -90,7 +90,7 @@ def _np_ldl_factor(x: np.ndarray, conjugate: bool, name: str) -> tuple:
     return a.astype(x.dtype).reshape(x.shape), pivots.reshape(x.shape[:-1]), info.reshape(lead)
 
 
-@composite(vjp=no_derivative("linalg_ldl_factor_ex"))
+@composite(vjp=no_derivative("linalg_ldl_factor_ex"), refuses=True)
 def ldl_factor(b, x, *, hermitian=False, name=""):
     """L and D in one matrix, exchanges of rows, places of zeros; errors of a matrix that cannot be
     divided by are raised for the function `name`, if there is one."""
@@ -146,7 +146,7 @@ def _np_ldl_solve(a: np.ndarray, pivots: np.ndarray, y: np.ndarray, conjugate: b
     return out.astype(y.dtype)
 
 
-@composite(vjp=no_derivative("linalg_ldl_solve"))
+@composite(vjp=no_derivative("linalg_ldl_solve"), refuses=True)
 def ldl_solve(b, a, pivots, y, *, hermitian=False):
     """The solutions X of A X = B, A being given by its factors L and D; stacks broadcast."""
     _check_solve(a, pivots, y)

@@ -296,7 +296,7 @@ def spherical_bessel_j0(b, x):
     return where(b, b.eq(b.abs(x), INF), 0.0, _over_x(b, b.sin(x), x, 1.0))
 
 
-@composite(vjp=_no_derivative("special_airy_ai"))
+@composite(vjp=_no_derivative("special_airy_ai"), refuses=True)
 @_precise
 def airy_ai(b, x):
     """Airy's function Ai."""
@@ -365,13 +365,13 @@ def _gamma(b: Builder, name: str, a: Value, x: Value) -> Value:
     return b.cast(b.emit1("host", fixed, wide(b, x), fn=name, options=()), a.dtype)
 
 
-@composite()
+@composite(refuses=True)
 def igamma(b, a, x):
     """The lower regularised incomplete gamma function P(a, x)."""
     return _gamma(b, "igamma", a, x)
 
 
-@composite()
+@composite(refuses=True)
 def igammac(b, a, x):
     """The upper regularised incomplete gamma function Q(a, x)."""
     return _gamma(b, "igammac", a, x)
