@@ -367,6 +367,8 @@ def empty(
     """Uninitialised memory of shape `size`."""
     _device(device)
     shape = _checked(sizes(args if size is None else (size,), "size"))
+    if out is not None:
+        return out.resize_(shape)
     s = dense(dtype or promote.default_float, shape)
     return _finish(wrap(allocate(s.nbytes), s), requires_grad)
 

@@ -86,8 +86,18 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included."""
+    _check_ends("linspace", start, end, steps)
     dtype = dtype or (promote.default_float if out is None else out.dtype)
     return _host(_spaced(start, end, steps, dtype), dtype, out, requires_grad)
+
+
+def _check_ends(name: str, start, end, steps) -> None:
+    if not hasattr(steps, "__index__"):
+        given = ", ".join(type(v).__name__ for v in (start, end, steps))
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ({given})")
+    for v in (start, end):
+        if isinstance(v, Tensor) and v.dim():
+            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors")
 
 
 def _spaced(start, end, steps: int, dtype: DType) -> np.ndarray:
@@ -119,6 +129,7 @@ def logspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers from base**start to base**end, evenly spaced on the logarithmic scale."""
+    _check_ends("logspace", start, end, steps)
     dtype = dtype or (promote.default_float if out is None else out.dtype)
     if steps == 1:  # not rounded to an integer first
         exponents = np.array([start.item() if isinstance(start, Tensor) else start])

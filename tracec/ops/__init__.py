@@ -10,6 +10,7 @@ from typing import Any
 
 from . import (  # noqa: F401
     convert,
+    differences,
     face,
     factorization,
     fourier,

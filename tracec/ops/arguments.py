@@ -74,6 +74,27 @@ def given(out: Tensor | None, result: Tensor) -> Tensor:
     return assign(out, result)
 
 
+def apart(out: Tensor | None, *inputs: Tensor) -> None:
+    """RuntimeError if `out` shares memory with itself or with an input, for ops that read elements
+    in another order than they write them."""
+    if out is None:
+        return
+    if out._spec.overlaps():
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
+    low, high = out._spec.span()
+    for x in inputs:
+        start, stop = x._spec.span()
+        if x._st is out._st and start < high and low < stop:
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the operation."
+            )
+
+
 def all_given(out: Any, results: Any) -> Any:
     """Several results, written into the tensors of the tuple `out` if there is one."""
     if out is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tracec_ir import dtypes
 from tracec_ir.dtypes import DType
+from tracec_ir.promote import _spelled
 
 from ..device import Device, resolve
 from ..record import apply, assign, unary
@@ -251,16 +252,30 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     need_tensor(real, "complex", "real")
     need_tensor(imag, "complex", "imag", 2)
-    if real.dtype.code not in ("f32", "f64") or imag.dtype.code not in ("f32", "f64"):
+    floats = ("f32", "f64", "f16")
+    if real.dtype.code not in floats or imag.dtype.code not in floats:
         raise RuntimeError(
             "Expected both inputs to be Half, Float or Double tensors but got "
             f"{_scalar_type(real)} and {_scalar_type(imag)}"
         )
-    return given(out, apply("complex", (real, imag)))
+    if real.dtype is not imag.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {_scalar_type(real)} but got scalar type "
+            f"{_scalar_type(imag)} for second argument"
+        )
+    if real.dtype.code == "f16":
+        raise NotImplementedError("complex(): the dtype complex32 (chalf) of float16 parts")
+    result = apply("complex", (real, imag))
+    if out is not None and out.dtype is not result.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {_scalar_type(result)} but got scalar type "
+            f"{_scalar_type(out)} for argument 'out'"
+        )
+    return given(out, result)
 
 
 def _scalar_type(x: Tensor) -> str:
-    return _LEGACY[x.dtype.code].removesuffix("Tensor")
+    return _spelled(x.dtype)
 
 
 @face("torch")

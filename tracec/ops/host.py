@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -12,7 +13,7 @@ from tracec_ir import dtypes
 from ..creation import _of_array
 from ..record import Flush, apply
 from ..tensor import Tensor
-from .arguments import given
+from .arguments import all_given, apart, given
 from .face import face
 
 
@@ -52,6 +53,7 @@ def nonzero_static(
 @face()
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where the mask holds, in one row."""
+    apart(out, input, mask)
     from tracec_ir.promote import broadcast_shapes
 
     if mask.dtype is not dtypes.b1:
@@ -198,7 +200,8 @@ def histogram(
         edges = _edges(array, bins, low, high)
     counts, _ = np.histogram(array, edges.astype(input.dtype.numpy), weights=w, density=density)
     kind = input.dtype.numpy
-    return returns.histogram(_of_array(counts.astype(kind)), _of_array(edges.astype(kind)))
+    made = (_of_array(counts.astype(kind)), _of_array(edges.astype(kind)))
+    return all_given(out, returns.histogram(*made))
 
 
 @face("torch")
@@ -216,3 +219,83 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     rows = list((repeated if with_replacement else plain)(range(input.shape[0]), r))
     places = _of_array(np.array(rows, np.int64).reshape(len(rows), r))
     return apply("take", (input, places))
+
+
+def _cells(rows: np.ndarray, edges: list[np.ndarray], weights: np.ndarray | None) -> np.ndarray:
+    """The (weighted) numbers of rows in the cells; the last edge of a dimension belongs to it."""
+    shape = tuple(len(e) - 1 for e in edges)
+    inside = np.ones(len(rows), bool)
+    places = []
+    for x, e in zip(rows.T, edges, strict=True):
+        inside &= (x >= e[0]) & (x <= e[-1])
+        places.append(np.clip(_first_above(e, x) - 1, 0, len(e) - 2))
+    flat = np.ravel_multi_index([p[inside] for p in places], shape)
+    w = None if weights is None else weights[inside]
+    return np.bincount(flat, w, int(np.prod(shape))).reshape(shape).astype(np.float64)
+
+
+def _first_above(edges: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The first position whose edge is larger than x by bisection, as PyTorch does it also where
+    edges are not sorted."""
+    first, count = np.zeros(len(x), np.int64), np.full(len(x), len(edges))
+    while count.any():
+        half = count // 2
+        middle = np.minimum(first + half, len(edges) - 1)
+        right = (count > 0) & ~(x < edges[middle])
+        first = np.where(right, middle + 1, first)
+        count = np.where(right, count - half - 1, half)
+    return first
+
+
+@face("torch")
+def histogramdd(
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Any = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> Any:
+    """How many rows of `input` (... x D) fall into each cell of a grid in D dimensions, and the
+    edges of the cells.
+
+    `bins` is a number, a number per dimension, or rows of edges; `range` gives the lowest and
+    highest edge of each dimension in turn, the extremes of the data unless given. `weight` (...)
+    counts rows; with `density` the counts are divided by their sum and the cells' volumes.
+    Raises RuntimeError where the number of bins or of range limits does not fit D.
+    """
+    from . import returns
+
+    if input.dim() < 2:
+        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
+    d = input.shape[-1]
+    rows = values(input).reshape(-1, d).astype(np.float64)
+    w = None if weight is None else values(weight).reshape(-1).astype(np.float64)
+    each = [bins] * d if isinstance(bins, int) else list(bins)
+    if len(each) != d:
+        raise RuntimeError(
+            "histogramdd: The size of bins must be equal to the innermost dimension of the input."
+        )
+    if range is not None and len(range) != 2 * d:
+        raise RuntimeError(
+            f"torch.histogramdd: for a {d}-dimensional histogram range should have {2 * d} "
+            f"elements, but got {len(range)}"
+        )
+    kind = input.dtype.numpy
+    edges = []
+    for i, b in enumerate(each):
+        if isinstance(b, Tensor):
+            edges.append(values(b).astype(np.float64))
+            continue
+        low, high = (0.0, 0.0) if range is None else map(float, range[2 * i : 2 * i + 2])
+        if range is None and not len(rows):
+            low, high = 0.0, 1.0
+        edges.append(_edges(rows[:, i], b, low, high))
+    exact = [e.astype(kind).astype(np.float64) for e in edges]
+    counts = _cells(rows, exact, w)
+    if density:
+        counts = counts / counts.sum()
+        for i, e in enumerate(exact):
+            counts /= np.diff(e).reshape([-1 if k == i else 1 for k in builtins.range(d)])
+    made = [_of_array(e.astype(kind)) for e in edges]
+    return returns.histogramdd(_of_array(counts.astype(kind)), tuple(made))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..record import apply
 from ..tensor import Tensor
-from .arguments import given, number
+from .arguments import apart, given, number
 from .face import add as list_as
 from .face import face
 
@@ -20,6 +20,7 @@ def gather(
         raise RuntimeError(
             f"Expected out tensor to have dtype {input.dtype}, but got {out.dtype} instead"
         )
+    apart(out, input, index)
     return given(out, apply("gather_along", (input, index), (("dim", dim),)))
 
 
@@ -34,12 +35,14 @@ def take_along_dim(
 @face()
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The slices along `dim` that index names."""
+    apart(out, input, index)
     return given(out, apply("index_select", (input, index), (("dim", dim),)))
 
 
 @face()
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements of the flat tensor at index."""
+    apart(out, input, index)
     return given(out, apply("take", (input, index)))
 
 

@@ -25,7 +25,6 @@ _TESTS = "isnan isinf isfinite isposinf isneginf isreal signbit"
 # name=op; the second operand may be a number
 _BINARY = """
 fmod=fmod floor_divide=floor_divide eq=eq ne=ne lt=lt le=le gt=gt ge=ge copysign=copysign
-ldexp=ldexp
 """
 # ... and the first one too
 _BINARY_MIXED = """
@@ -33,7 +32,7 @@ remainder=remainder bitwise_and=bitwise_and bitwise_or=bitwise_or bitwise_xor=bi
 bitwise_left_shift=shl bitwise_right_shift=shr xlogy=xlogy
 """
 # both operands are tensors
-_BINARY_TENSORS = "atan2 logical_and logical_or logical_xor nextafter hypot gcd lcm heaviside"
+_BINARY_TENSORS = "atan2 logical_and logical_or logical_xor nextafter hypot gcd lcm heaviside ldexp"
 _BINARY_PURE = "maximum minimum fmax fmin logaddexp logaddexp2"  # ... and there is no in-place form
 _BINARY_ALIASES = {
     "atan2": ("arctan2",), "ne": ("not_equal",), "lt": ("less",), "le": ("less_equal",),
@@ -362,6 +361,8 @@ def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor:
     """Whether elements are close to one another."""
+    need_tensor(input, "isclose")
+    need_tensor(other, "isclose", "other", 2)
     return apply(
         "isclose", (input, other), (("rtol", rtol), ("atol", atol), ("equal_nan", equal_nan))
     )

@@ -290,6 +290,12 @@ def multinomial(
         raise RuntimeError(
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
         )
+    if input.shape[-1] > 2**24:
+        raise RuntimeError("number of categories cannot exceed 2^24")
+    if out is not None and out.dtype is not dtypes.i64:
+        raise RuntimeError(
+            f"multinomial expects Long tensor out, got: {promote._spelled(out.dtype)}"
+        )
     rows = input.shape[0] if input.dim() == 2 else 1
     per_row = num_samples if replacement else input.shape[-1]
     seed, offset = draw(_blocks((rows, per_row), 1), generator)

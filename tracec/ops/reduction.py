@@ -8,7 +8,7 @@ from typing import Any
 from ..record import apply, apply_multi, unary
 from ..tensor import Tensor
 from . import returns
-from .arguments import dims, given, plain
+from .arguments import all_given, apart, dims, given, need_tensor, plain
 from .face import add as list_as
 from .face import face
 
@@ -73,13 +73,12 @@ def _max_like(name: str, pointwise: str):
         out: Any = None,
     ) -> Any:
         if other is not None or isinstance(dim, Tensor):
+            need_tensor(input, name)
             return given(out, apply(pointwise, (input, dim if other is None else other)))
         if dim is None:
             return given(out, unary(whole, input))
         pair = kind(*apply_multi(along, (input,), (("dim", dim), ("keepdim", keepdim))))
-        if out is not None:
-            return kind(*map(given, out, pair))
-        return pair
+        return all_given(out, pair)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = (
@@ -104,9 +103,17 @@ def aminmax(
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
             "identity."
         )
-    return returns.aminmax(
+    for o in out or ():
+        if o.dtype is not input.dtype:
+            spelled = (str(t.dtype).removeprefix("torch.").replace("float64", "double")
+                       .replace("float32", "float") for t in (input, o))  # fmt: skip
+            raise RuntimeError(
+                "Expected out tensor to have dtype {}, but got {} instead".format(*spelled)
+            )
+    pair = returns.aminmax(
         amin(input, () if d is None else d, keepdim), amax(input, () if d is None else d, keepdim)
     )
+    return all_given(out, pair)
 
 
 def _position(name: str):
@@ -251,14 +258,11 @@ def sort(
     descending: builtins.bool = False,
     *,
     stable: object = None,
-    out: object = None,
+    out: Any = None,
 ) -> object:
     """input in order along `dim`, and the indices."""
-    return returns.sort(
-        *apply_multi(
-            "sort_dim", (input,), (("dim", dim), ("descending", builtins.bool(descending)))
-        )
-    )
+    attrs = (("dim", dim), ("descending", builtins.bool(descending)))
+    return all_given(out, returns.sort(*apply_multi("sort_dim", (input,), attrs)))
 
 
 @face()
@@ -283,40 +287,43 @@ def topk(
     largest: builtins.bool = True,
     sorted: builtins.bool = True,
     *,
-    out: object = None,
+    out: Any = None,
 ) -> object:
     """The k largest or smallest elements along `dim`, and their indices."""
     attrs = (("k", int(k)), ("dim", dim), ("largest", builtins.bool(largest)))
-    return returns.topk(*apply_multi("topk", (input,), attrs))
+    return all_given(out, returns.topk(*apply_multi("topk", (input,), attrs)))
 
 
 @face()
 def kthvalue(
-    input: Tensor, k: int, dim: int = -1, keepdim: builtins.bool = False, *, out: object = None
+    input: Tensor, k: int, dim: int = -1, keepdim: builtins.bool = False, *, out: Any = None
 ) -> object:
     """The k-th smallest element along `dim`, and its index."""
-    return returns.kthvalue(
-        *apply_multi("kthvalue", (input,), (("k", int(k)), ("dim", dim), ("keepdim", keepdim)))
-    )
+    for o in out or ():
+        apart(o, input)
+    attrs = (("k", int(k)), ("dim", dim), ("keepdim", keepdim))
+    return all_given(out, returns.kthvalue(*apply_multi("kthvalue", (input,), attrs)))
 
 
 @face()
 def mode(
-    input: Tensor, dim: int = -1, keepdim: builtins.bool = False, *, out: object = None
+    input: Tensor, dim: int = -1, keepdim: builtins.bool = False, *, out: Any = None
 ) -> object:
     """The most frequent value along `dim`, and an index of it."""
-    return returns.mode(*apply_multi("mode", (input,), (("dim", dim), ("keepdim", keepdim))))
+    attrs = (("dim", dim), ("keepdim", keepdim))
+    return all_given(out, returns.mode(*apply_multi("mode", (input,), attrs)))
 
 
 def _median_like(name: str):
     kind = getattr(returns, name)
 
     def fn(
-        input: Tensor, dim: int | None = None, keepdim: builtins.bool = False, *, out: object = None
+        input: Tensor, dim: int | None = None, keepdim: builtins.bool = False, *, out: Any = None
     ) -> object:
         if dim is None:
-            return unary(name, input)
-        return kind(*apply_multi(name + "_dim", (input,), (("dim", dim), ("keepdim", keepdim))))
+            return given(out, unary(name, input))
+        attrs = (("dim", dim), ("keepdim", keepdim))
+        return all_given(out, kind(*apply_multi(name + "_dim", (input,), attrs)))
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = f"The {name} of everything, or along a dimension with indices."
@@ -380,15 +387,15 @@ cumprod = _running("cumprod")
 
 
 @face()
-def cummax(input: Tensor, dim: int, *, out: object = None) -> object:
+def cummax(input: Tensor, dim: int, *, out: Any = None) -> object:
     """The largest element so far along `dim`, and its index."""
-    return returns.cummax(*apply_multi("cummax", (input,), (("dim", dim),)))
+    return all_given(out, returns.cummax(*apply_multi("cummax", (input,), (("dim", dim),))))
 
 
 @face()
-def cummin(input: Tensor, dim: int, *, out: object = None) -> object:
+def cummin(input: Tensor, dim: int, *, out: Any = None) -> object:
     """The smallest element so far along `dim`, and its index."""
-    return returns.cummin(*apply_multi("cummin", (input,), (("dim", dim),)))
+    return all_given(out, returns.cummin(*apply_multi("cummin", (input,), (("dim", dim),))))
 
 
 @face()

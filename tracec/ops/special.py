@@ -7,7 +7,7 @@ from typing import Any
 from ..record import apply, apply_multi, unary
 from ..tensor import Tensor
 from . import returns
-from .arguments import given, need_tensor
+from .arguments import all_given, given, need_tensor
 from .face import add as list_as
 from .face import face
 
@@ -60,7 +60,7 @@ def frexp(input: Tensor, *, out: Any = None) -> Any:
     need_tensor(input, "frexp")
     if input.dtype.kind != "f":
         raise RuntimeError("torch.frexp() only supports floating-point dtypes")
-    return returns.frexp(*apply_multi("frexp", (input,)))
+    return all_given(out, returns.frexp(*apply_multi("frexp", (input,))))
 
 
 @face()

@@ -50,6 +50,8 @@ def bartlett_shape(k: np.ndarray, n: float) -> np.ndarray:
 
 
 def kaiser_shape(beta: float) -> Callable:
+    if beta < 0:
+        raise ValueError(f"beta must be non-negative, got: {beta} instead.")
     return lambda k, n: np.i0(beta * np.sqrt(np.maximum(1 - (2 * k / n - 1) ** 2, 0))) / np.i0(beta)
 
 
@@ -71,6 +73,8 @@ def _signal(name: str, make: Callable, **parameters: Any) -> Callable:
             raise TypeError(f"{name}() got an unexpected keyword argument '{unknown.pop()}'")
         chosen = {**parameters, **given}
         _strided(name, layout)
+        if sym and chosen.get("center") is not None:
+            raise ValueError("Center must be None for symmetric windows")
         return _window(make(**chosen), M, sym, dtype, device, requires_grad)
 
     fn.__name__ = fn.__qualname__ = name

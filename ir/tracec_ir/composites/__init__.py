@@ -5,6 +5,7 @@ from . import (  # noqa: F401
     attention,
     complex,
     conv,
+    differences,
     eigen,
     einsum,
     elementwise,

@@ -6,7 +6,7 @@ from .. import dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
-from .common import axis, iota_along, masked, take, where
+from .common import axis, iota_along, masked, take
 from .index import position_indices
 from .reduce import sum_dtype
 

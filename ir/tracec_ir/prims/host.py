@@ -95,6 +95,21 @@ def host_flip(x: np.ndarray, axis: int) -> np.ndarray:
     return np.ascontiguousarray(np.flip(x, axis))
 
 
+def _probabilities_samples():
+    yield (np.array([[0.5, 0.0, 2.0]]),), ()
+
+
+@host_function("probabilities", lambda x: x, lambda b, op, g: [g], _probabilities_samples)
+def host_probabilities(x: np.ndarray) -> np.ndarray:
+    """x, whose rows are the weights of distributions; RuntimeError if they are not."""
+    w = x.astype(np.float64)
+    if not (np.isfinite(w) & (w >= 0)).all():
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if (w.sum(-1) <= 0).any():
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    return x
+
+
 def _reinterpret_type(x: Type, dtype: dtypes.DType) -> Type:
     return TensorType(dtype, (dims.floordiv(x.shape[0] * x.dtype.itemsize, dtype.itemsize),))
 
