@@ -96,7 +96,7 @@ def host_flip(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _probabilities_samples():
-    yield (np.array([[0.5, 0.0, 2.0]]),), ()
+    yield (np.array([[0.5, 0.25, 2.0]]),), ()
 
 
 @host_function("probabilities", lambda x: x, lambda b, op, g: [g], _probabilities_samples)
