@@ -42,7 +42,7 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) 
     """`linalg.lu_factor`, or with `get_infos` `linalg.lu_factor_ex`."""
     if get_infos:
         return all_given(out, returns.lu_with_info(*_lu_factor(A, pivot, "")))
-    return all_given(out, _lu_factor(A, pivot, "lu_factor")[:2])
+    return all_given(out, _lu_factor(A, pivot, "")[:2])
 
 
 @face("method", name="lu")

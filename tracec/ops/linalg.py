@@ -206,10 +206,13 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
 
 def _tolerances(name: str, atol: Any, rtol: Any) -> tuple:
     """The operands that say which singular values count, after the matrix."""
+    from tracec_ir.promote import _spelled
+
     for given_, spelled in ((atol, "atol"), (rtol, "rtol")):
         if isinstance(given_, Tensor) and given_.dtype.kind == "c":
             raise RuntimeError(
-                f"torch.linalg.{name}: {spelled} tensor of complex type is not supported."
+                f"torch.linalg.{name}: {spelled} tensor of complex type is not supported. Got "
+                f"{_spelled(given_.dtype)}"
             )
     if rtol is None:
         return () if atol is None else (atol,)

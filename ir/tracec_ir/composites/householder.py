@@ -103,10 +103,6 @@ def _check_ormqr(x: Value, tau: Value, other: Value, left: bool) -> None:
         if v.rank < 2:
             raise RuntimeError(f"{name}: {spelling} must have at least 2 dimensions.")
     side = -2 if left else -1
-    if tau.rank and dims.decide("<", other.shape[side], tau.shape[-1]):
-        raise RuntimeError(
-            f"{name}: other.shape[{side}] must be greater than or equal to tau.shape[-1]"
-        )
     if not dims.same(other.shape[side], x.shape[-2]):
         raise RuntimeError(f"{name}: other.shape[{side}] must be equal to input.shape[-2]")
     if tau.rank and not dims.same(tau.shape[-1], dims.minimum(other.shape[side], x.shape[-1])):

@@ -18,6 +18,7 @@ from .common import is_number, masked, numel, size, take, unsqueeze, where
 from .lu import zero_pivot
 from .matrices import (
     adjoint,
+    check_kernel,
     check_matrix,
     check_square,
     hermitian,
@@ -330,6 +331,8 @@ def _tall_qr_grad(b: Builder, q: Value, r: Value, gq: Value | None, gr: Value | 
 @composite("linalg_qr", vjp=hermitian(_qr_vjp), autocast="single", refuses=True)
 def linalg_qr(b, x, *, mode="reduced"):
     """Orthogonal Q and upper triangular R with Q R = x."""
+    if x.dtype in (dtypes.f16, dtypes.bf16):
+        check_kernel(x, "geqrf_cpu")
     check_matrix(x, "linalg.qr")
     return host(b, "qr", x, options=(mode == "complete",))
 
@@ -471,9 +474,8 @@ def _column(b: Builder, x: Any) -> Any:
 def matrix_rank(b, x, *tolerances, hermitian=False):
     """How many singular values (or magnitudes of eigenvalues) are above the tolerance."""
     check_matrix(x, "linalg.matrix_rank")
-    shape = broadcast_shapes(x.shape[:-2], *(t.shape for t in tolerances if not is_number(t)))
     if numel(x) == 0:
-        return b.full(0, dtypes.i64, shape)
+        return b.full(0, dtypes.i64, x.shape[:-2])
     s = b.abs(b.eigh(x)[0]) if hermitian else b.svd(x)[1]
     keep = _large(b, x, s, tolerances)
     return b.reduce(b.cast(keep, dtypes.i64), "sum", (keep.rank - 1,))

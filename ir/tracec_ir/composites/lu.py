@@ -153,19 +153,20 @@ def lu_factor(b, x, *, pivot=True, name=""):
 
 
 # -- permutations ---------------------------------------------------------------------------------
-def _order_type(pivots: TensorType, rows: dims.Dim, inverse: bool) -> TensorType:
+_WRONG = "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive."
+_WRONG_TO_SOLVE = "Pivots given to lu_solve must all be smaller or equal to LU.size(-2)."
+
+
+def _order_type(pivots: TensorType, rows: dims.Dim, inverse: bool, wrong: str) -> TensorType:
     return TensorType(dtypes.i64, (*pivots.shape[:-1], rows))
 
 
 @host_function("pivot_order", _order_type)
-def _np_pivot_order(pivots: np.ndarray, rows: int, inverse: bool) -> np.ndarray:
+def _np_pivot_order(pivots: np.ndarray, rows: int, inverse: bool, wrong: str) -> np.ndarray:
     """The rows that the exchanges (row i with row pivots[i], from 1 on) bring to each place, or
     the place that each row is brought to."""
     if ((pivots < 1) | (pivots > rows)).any():
-        raise RuntimeError(
-            "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive."
-            "Did you properly pass the result of lu_factor?"
-        )
+        raise RuntimeError(wrong + " Did you properly pass the result of lu_factor?")
     lead = pivots.shape[:-1]
     flat = pivots.reshape(int(np.prod(lead)), pivots.shape[-1]) - 1
     order = np.tile(np.arange(rows), (len(flat), 1))
@@ -176,9 +177,10 @@ def _np_pivot_order(pivots: np.ndarray, rows: int, inverse: bool) -> np.ndarray:
 
 
 @composite(nondiff=True)
-def pivot_order(b, pivots, *, rows, inverse=False):
-    """The order of rows that pivots stand for, or its inverse."""
-    return host(b, "pivot_order", pivots, options=(rows, inverse))
+def pivot_order(b, pivots, *, rows, inverse=False, wrong=_WRONG):
+    """The order of rows that pivots stand for, or its inverse; `wrong` is what is said of pivots
+    out of range."""
+    return host(b, "pivot_order", pivots, options=(rows, inverse, wrong))
 
 
 @composite(nondiff=True)
@@ -243,7 +245,7 @@ def lu_solve(b, both, pivots, y, *, left=True, turned=False):
 
 def _solve(b: Builder, both: Value, pivots: Value, y: Value, turned: bool) -> Value:
     n = both.shape[-1]
-    order = b.pivot_order(pivots, rows=n, inverse=turned)
+    order = b.pivot_order(pivots, rows=n, inverse=turned, wrong=_WRONG_TO_SOLVE)
     order = b.broadcast_to(order, (*both.shape[:-2], n))
     if turned:
         both = adjoint(b, both)
