@@ -47,8 +47,9 @@ class ASGD(PerParameter):
         eta, mu, average = state["eta"], state["mu"], state["ax"]
         if group["weight_decay"] != 0:
             grad = grad.add(param, alpha=group["weight_decay"])
-        param.mul_(1 - lambd * eta)
-        param.sub_(grad * eta)
+        exact = eta.double()  # as a Python number, which the state's float32 is for PyTorch
+        param.mul_(1 - lambd * exact)
+        param.sub_(grad * exact)
         moved = average + (param - average) * mu
         average.copy_(tracec.where(mu == 1, param, moved))
         eta.copy_(rate / (1 + lambd * rate * step) ** group["alpha"])
