@@ -18,6 +18,7 @@ from . import (  # noqa: F401
     linalg,
     loss,
     lu,
+    mapped,
     matmul,
     norm,
     optim,

@@ -10,7 +10,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..errors import LinAlgError
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from ..types import TensorType
 from .common import masked, spelled, unsqueeze, where
 from .matrices import (
@@ -27,7 +27,7 @@ from .matrices import (
 
 
 # -- symmetric matrices ----------------------------------------------------------------------------
-@host_function("eigh", lambda x: (real_type(x, x.shape[:-1]), x))
+@host_function("eigh", lambda x: (real_type(x, x.shape[:-1]), x), batch=leading)
 def _np_eigh(x: np.ndarray) -> tuple:
     """Eigenvalues in ascending order and eigenvectors of symmetric matrices (lower triangle)."""
     return tuple(np.linalg.eigh(x))
@@ -72,7 +72,7 @@ def _eig_types(x: TensorType) -> tuple:
     return TensorType(dtype, x.shape[:-1]), TensorType(dtype, x.shape)
 
 
-@host_function("eig", _eig_types)
+@host_function("eig", _eig_types, batch=leading)
 def _np_eig(x: np.ndarray) -> tuple:
     """Eigenvalues and eigenvectors of length 1 in columns, both complex."""
     dtype = np.result_type(x.dtype, np.complex64)

@@ -8,7 +8,7 @@ from .. import dims
 from ..builder import Builder
 from ..core import Value
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from ..types import TensorType
 from .common import same_shape, shape_text, spelled, take, unsqueeze
 from .lu import unit_lower
@@ -20,7 +20,7 @@ def _geqrf_types(x: TensorType) -> tuple:
     return x, TensorType(x.dtype, (*x.shape[:-2], dims.minimum(*x.shape[-2:])))
 
 
-@host_function("geqrf", _geqrf_types)
+@host_function("geqrf", _geqrf_types, batch=leading)
 def _np_geqrf(x: np.ndarray) -> tuple:
     """R with the vectors of the reflections below it, and their scales."""
     if not x.size:

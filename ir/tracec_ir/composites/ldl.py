@@ -9,7 +9,7 @@ from .. import dims, dtypes
 from ..core import Value
 from ..errors import LinAlgError
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from ..promote import broadcast_shapes
 from ..types import TensorType
 from .common import same_shape, shape_text, spelled
@@ -72,7 +72,7 @@ def _factor_types(x: TensorType, conjugate: bool, name: str) -> tuple:
     return x, TensorType(dtypes.i32, x.shape[:-1]), TensorType(dtypes.i32, x.shape[:-2])
 
 
-@host_function("ldl_factor", _factor_types)
+@host_function("ldl_factor", _factor_types, batch=leading)
 def _np_ldl_factor(x: np.ndarray, conjugate: bool, name: str) -> tuple:
     """L and D in one matrix, the exchanges of rows, and the first column that is zero."""
     conjugate = conjugate and x.dtype.kind == "c"
@@ -129,7 +129,7 @@ def _divided(block: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.stack([s * y[0] - q * y[1], p * y[1] - r * y[0]]) / (p * s - q * r)
 
 
-@host_function("ldl_solve", lambda a, pivots, y, conjugate: y)
+@host_function("ldl_solve", lambda a, pivots, y, conjugate: y, batch=leading)
 def _np_ldl_solve(a: np.ndarray, pivots: np.ndarray, y: np.ndarray, conjugate: bool) -> np.ndarray:
     """The solutions X of A X = Y, A being given by its factors."""
     conjugate = conjugate and a.dtype.kind == "c"

@@ -8,7 +8,7 @@ from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from ..promote import broadcast_shapes
 from ..types import TensorType
 from .common import same_shape, spelled, squeeze, unsqueeze
@@ -27,7 +27,7 @@ def _lstsq_types(x: TensorType, y: TensorType, rcond: float | None, driver: str)
     )  # fmt: skip
 
 
-@host_function("lstsq", _lstsq_types)
+@host_function("lstsq", _lstsq_types, batch=leading)
 def _np_lstsq(x: np.ndarray, y: np.ndarray, rcond: float | None, driver: str) -> tuple:
     """Solutions, sums of squares of what is left over, ranks and singular values."""
     m, n = x.shape[-2:]

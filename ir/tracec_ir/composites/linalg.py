@@ -11,7 +11,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..errors import LinAlgError
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from ..promote import broadcast_shapes
 from ..types import TensorType
 from .common import is_number, masked, numel, size, take, unsqueeze, where
@@ -33,7 +33,7 @@ from .triangular import above
 
 
 # -- inverse and solution -------------------------------------------------------------------------
-@host_function("inv", lambda x: x)
+@host_function("inv", lambda x: x, batch=leading)
 def _np_inv(x: np.ndarray) -> np.ndarray:
     """The inverses of square matrices."""
     try:
@@ -69,7 +69,7 @@ def inv_ex(b, x):
     return b.lu_solve(both, pivots, ones), info
 
 
-@host_function("solve", lambda a, y: y)
+@host_function("solve", lambda a, y: y, batch=leading)
 def _np_solve(a: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The solutions X of A X = Y."""
     try:
@@ -151,7 +151,11 @@ def solve_triangular(b, a, y, *, upper, left=True, unitriangular=False):
 
 
 # -- determinants ---------------------------------------------------------------------------------
-@host_function("slogdet", lambda x: (TensorType(x.dtype, x.shape[:-2]), real_type(x, x.shape[:-2])))
+@host_function(
+    "slogdet",
+    lambda x: (TensorType(x.dtype, x.shape[:-2]), real_type(x, x.shape[:-2])),
+    batch=leading,
+)
 def _np_slogdet(x: np.ndarray) -> tuple:
     """Signs and logarithms of the magnitudes of determinants."""
     sign, log = np.linalg.slogdet(x)
@@ -211,7 +215,7 @@ def _cholesky_types(x: TensorType, upper: bool, name: str) -> tuple:
     return x, TensorType(dtypes.i32, x.shape[:-2])
 
 
-@host_function("cholesky", _cholesky_types)
+@host_function("cholesky", _cholesky_types, batch=leading)
 def _np_cholesky(x: np.ndarray, upper: bool, name: str) -> tuple:
     """The lower triangular factors, and the orders of minors that are not positive definite."""
     x = x.conj().swapaxes(-1, -2) if upper else x
@@ -278,7 +282,7 @@ def _qr_types(x: TensorType, complete: bool) -> tuple:
     return x.with_shape((*x.shape[:-1], k)), x.with_shape((*x.shape[:-2], k, n))
 
 
-@host_function("qr", _qr_types)
+@host_function("qr", _qr_types, batch=leading)
 def _np_qr(x: np.ndarray, complete: bool) -> tuple:
     """Orthogonal and upper triangular factors."""
     q, r = np.linalg.qr(x, "complete" if complete else "reduced")
@@ -347,7 +351,7 @@ def _svd_types(x: TensorType, full: bool) -> tuple:
     )  # fmt: skip
 
 
-@host_function("svd", _svd_types)
+@host_function("svd", _svd_types, batch=leading)
 def _np_svd(x: np.ndarray, full: bool) -> tuple:
     """Left singular vectors, singular values in descending order, right singular vectors."""
     return tuple(np.linalg.svd(x, full_matrices=full))
@@ -520,7 +524,7 @@ def matrix_norm(b, x, *, ord="fro", dim=(-2, -1), keepdim=False):
     return b.reshape(y, [n for i, n in enumerate(x.shape) if i not in (first, second)])
 
 
-@host_function("expm", lambda x: x)
+@host_function("expm", lambda x: x, batch=leading)
 def _np_expm(x: np.ndarray) -> np.ndarray:
     """Matrix exponentials: a Taylor polynomial of the matrix scaled down, squared back up."""
     z = x.astype(np.result_type(x.dtype, np.float64))

@@ -12,7 +12,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..dims import Dim
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from ..types import TensorType
 from .common import iota_along, spelled, swap
 
@@ -106,7 +106,7 @@ def where_in_stack(shape: tuple[int, ...], at: int) -> str:
 
 
 # -- phases ---------------------------------------------------------------------------------------
-@host_function("phases", lambda x, turns, message: x)
+@host_function("phases", lambda x, turns, message: x, batch=leading)
 def _np_phases(x: np.ndarray, turns: np.ndarray, message: str) -> np.ndarray:
     """x, unless a derivative along changes of phase is not zero."""
     if not np.allclose(turns, 0, rtol=1e-2, atol=1e-2):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import promote
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from .common import shared
 
 # kind: (first polynomial P1 as (slope, offset), recurrence (x, k, Pk, Pk-1) -> Pk+1)
@@ -23,7 +23,7 @@ _KINDS = {
 }
 
 
-@host_function("polynomial", lambda x, n, kind: x)
+@host_function("polynomial", lambda x, n, kind: x, batch=leading)
 def _np_polynomial(x: np.ndarray, n: np.ndarray, kind: str) -> np.ndarray:
     """The polynomials of orders n (cut to integers; 0 below 0) at x."""
     shifted = kind.startswith("shifted_")

@@ -7,7 +7,7 @@ import numpy as np
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from .matrices import host, product, transposed
 
 BLOCK = 16  # rows that are substituted one by one; larger triangles are halved
@@ -31,7 +31,7 @@ def substitute(t: np.ndarray, x: np.ndarray, upper: bool, unit: bool) -> None:
         x[..., rest, :] -= t[..., rest, i, None] * x[..., i, None, :]
 
 
-@host_function("triangular", lambda t, y, upper, unit: y)
+@host_function("triangular", lambda t, y, upper, unit: y, batch=leading)
 def _np_triangular(t: np.ndarray, y: np.ndarray, upper: bool, unit: bool) -> np.ndarray:
     """The solutions X of T X = Y."""
     x = np.array(y)

@@ -23,6 +23,11 @@ _NORMS = {
 }
 
 
+def _next_axis(axis: int, *options) -> tuple:
+    """The options of a transform along `axis` when a leading axis is added."""
+    return (axis + 1, *options)
+
+
 def _fft(b: Builder, kind: str, x: Value, *options) -> Value:
     return b.emit("host", (x,), {"fn": "fft_" + kind, "options": options})[0]
 
@@ -38,7 +43,8 @@ def _c2c_samples():
     yield (s.uniform((5,), -2, 2, dtypes.c128),), ((0,), False, "full")
 
 
-@host_function("fft_c2c", lambda x, axes, forward, mode: x, _c2c_vjp, _c2c_samples)
+@host_function("fft_c2c", lambda x, axes, forward, mode: x, _c2c_vjp, _c2c_samples,
+               batch=lambda axes, *rest: (tuple(a + 1 for a in axes), *rest))  # fmt: skip
 def fft_c2c(x: np.ndarray, axes: tuple[int, ...], forward: bool, mode: str) -> np.ndarray:
     """The transform over some axes."""
     if not x.size:
@@ -72,7 +78,7 @@ def _r2c_samples():
     yield (s.uniform((6,), dtype=dtypes.f32),), (0, True, "ortho")
 
 
-@host_function("fft_r2c", _r2c_type, _r2c_vjp, _r2c_samples)
+@host_function("fft_r2c", _r2c_type, _r2c_vjp, _r2c_samples, batch=_next_axis)
 def fft_r2c(x: np.ndarray, axis: int, forward: bool, mode: str) -> np.ndarray:
     """The first N // 2 + 1 numbers of the transform of real numbers; the others are conjugates."""
     y = np.fft.rfft(x, axis=axis, norm=_NORMS[True][mode])
@@ -121,7 +127,7 @@ def _c2r_samples():
     yield (s.uniform((4,), -2, 2, dtypes.c64),), (0, 6, False, "ortho")
 
 
-@host_function("fft_c2r", _c2r_type, _c2r_vjp, _c2r_samples)
+@host_function("fft_c2r", _c2r_type, _c2r_vjp, _c2r_samples, batch=_next_axis)
 def fft_c2r(x: np.ndarray, axis: int, n: int, forward: bool, mode: str) -> np.ndarray:
     """The n real numbers whose transform has the conjugate symmetry that x is the half of."""
     z = np.conj(x) if forward else x

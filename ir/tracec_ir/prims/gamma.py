@@ -10,7 +10,7 @@ from ..core import Op, Value
 from ..types import TensorType
 from . import samples as s
 from . import special
-from .host import host_function
+from .host import host_function, leading
 
 _MOST = 5000  # terms
 
@@ -81,19 +81,21 @@ def _refuse(b: Builder, op: Op, g: Value):
     raise NotImplementedError(f"the derivative for '{name}: input' is not implemented.")
 
 
-@host_function("underived", lambda x, name: x, _refuse)
+@host_function("underived", lambda x, name: x, _refuse, batch=leading)
 def underived(x: np.ndarray, name: str) -> np.ndarray:
     """x, through which gradients are refused: those of a function that has none there."""
     return x.copy()
 
 
-@host_function("igamma", lambda a, x: a, lambda b, op, g: _density(b, op, g, 1.0))
+@host_function("igamma", lambda a, x: a, lambda b, op, g: _density(b, op, g, 1.0),
+               batch=leading)  # fmt: skip
 def igamma(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The lower regularised incomplete gamma function P(a, x)."""
     return _incomplete(a, x, False)
 
 
-@host_function("igammac", lambda a, x: a, lambda b, op, g: _density(b, op, g, -1.0))
+@host_function("igammac", lambda a, x: a, lambda b, op, g: _density(b, op, g, -1.0),
+               batch=leading)  # fmt: skip
 def igammac(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The upper regularised incomplete gamma function Q(a, x)."""
     return _incomplete(a, x, True)
@@ -116,7 +118,7 @@ def _frexp_samples():
     yield (s.uniform((5,), -9, 9, dtypes.f32),), ()
 
 
-@host_function("frexp", _frexp_types, _frexp_vjp, _frexp_samples)
+@host_function("frexp", _frexp_types, _frexp_vjp, _frexp_samples, batch=leading)
 def frexp(x: np.ndarray) -> tuple:
     """m of magnitude in [0.5, 1) and the integer e with x = m * 2^e."""
     wide = x.astype(np.float32) if x.dtype.itemsize == 2 else x
@@ -133,7 +135,8 @@ def _xor_samples():
     yield (s.integers((5,)),), ((0,),)
 
 
-@host_function("xor_bits", _xor_type, None, _xor_samples)
+@host_function("xor_bits", _xor_type, None, _xor_samples,
+               batch=lambda axes: (tuple(a + 1 for a in axes),))  # fmt: skip
 def xor_bits(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """The exclusive or of the bits of 64-bit elements over some axes."""
     bits = np.ascontiguousarray(x).view(np.uint64).reshape(x.shape)

@@ -17,27 +17,38 @@ from .movement import flip
 @dataclass(frozen=True, slots=True)
 class HostFunction:
     """`numpy(*arrays, *options)` computes, `types(*operand types, *options)` is the type rule,
-    `vjp(b, op, *grads)` the derivative (None: there is none)."""
+    `vjp(b, op, *grads)` the derivative (None: there is none). `batch(*options)` are the options
+    under which it does the same along one more leading axis of all operands (None: it cannot)."""
 
     name: str
     numpy: Callable
     types: Callable
     vjp: Callable | None
     samples: Callable | None
+    batch: Callable | None = None
 
 
 _FUNCTIONS: dict[str, HostFunction] = {}
 
 
+def leading(*options):
+    """The `batch` of a function that treats all leading axes alike: its options stay."""
+    return options
+
+
 def host_function(
-    name: str, types: Callable, vjp: Callable | None = None, samples: Callable | None = None
+    name: str,
+    types: Callable,
+    vjp: Callable | None = None,
+    samples: Callable | None = None,
+    batch: Callable | None = None,
 ) -> Callable[[Callable], HostFunction]:
     """Registers the decorated NumPy function as `name`; `samples()` yields (arrays, options)."""
 
     def register(fn: Callable) -> HostFunction:
         if name in _FUNCTIONS:
             raise ValueError(f"host function {name} is defined twice")
-        _FUNCTIONS[name] = HostFunction(name, fn, types, vjp, samples)
+        _FUNCTIONS[name] = HostFunction(name, fn, types, vjp, samples, batch)
         return _FUNCTIONS[name]
 
     return register
@@ -89,7 +100,7 @@ def _flip_samples():
     yield (s.values((4,), dtypes.i32),), (0,)
 
 
-@host_function("flip", _flip_type, _flip_vjp, _flip_samples)
+@host_function("flip", _flip_type, _flip_vjp, _flip_samples, batch=lambda axis: (axis + 1,))
 def host_flip(x: np.ndarray, axis: int) -> np.ndarray:
     """x reversed along an axis."""
     return np.ascontiguousarray(np.flip(x, axis))
@@ -99,7 +110,8 @@ def _probabilities_samples():
     yield (np.array([[0.5, 0.25, 2.0]]),), ()
 
 
-@host_function("probabilities", lambda x: x, lambda b, op, g: [g], _probabilities_samples)
+@host_function("probabilities", lambda x: x, lambda b, op, g: [g], _probabilities_samples,
+               batch=leading)  # fmt: skip
 def host_probabilities(x: np.ndarray) -> np.ndarray:
     """x, whose rows are the weights of distributions; RuntimeError if they are not."""
     w = x.astype(np.float64)
@@ -125,3 +137,47 @@ def host_reinterpret(x: np.ndarray, dtype: dtypes.DType) -> np.ndarray:
     data = np.ascontiguousarray(x).view(np.uint8)
     whole = data.size // dtype.itemsize * dtype.itemsize
     return data[:whole].view(dtype.numpy).copy()
+
+
+# -- one example after the other ------------------------------------------------------------------
+def _each_operands(xs, on, i: int) -> list:
+    return [x[i] if f else x for x, f in zip(xs, on, strict=True)]
+
+
+def _each_types(*xs, fn, options, on, size):
+    ones = [TensorType(x.dtype, x.shape[1:]) if f else x for x, f in zip(xs, on, strict=True)]
+    out = find(fn).types(*ones, *options)
+    out = out if isinstance(out, tuple) else (out,)
+    return tuple(TensorType(t.dtype, (size, *t.shape)) for t in out)
+
+
+def _each_vjp(b, op, *grads):
+    from ..batching import vjp_of_batch
+
+    fn, options, on, size = op.attrs["options"]
+    attrs = {"fn": fn, "options": options}
+    return vjp_of_batch(b, "host", attrs, op.operands, on, grads, size, False)
+
+
+def _each_samples():
+    xs = (s.values((3, 6), dtypes.f32),)
+    yield xs, ("reinterpret", (dtypes.i16,), (True,), 3)
+
+
+@host_function(
+    "each",
+    lambda *args: _each_types(
+        *args[:-4], fn=args[-4], options=args[-3], on=args[-2], size=args[-1]
+    ),
+    _each_vjp,
+    _each_samples,
+)
+def host_each(*args):
+    """What host function `fn` computes for each of `size` examples, which lie along a leading axis
+    of the operands flagged in `on`; for functions that cannot take all of them at once."""
+    *xs, fn, options, on, size = args
+    function = find(fn)
+    out = [function.numpy(*_each_operands(xs, on, i), *options) for i in range(size)]
+    if not isinstance(out[0] if out else None, tuple):
+        return np.stack(out)
+    return tuple(map(np.stack, zip(*out, strict=True)))
