@@ -67,8 +67,7 @@ def _linalg_lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
 
 
 def _permutation(both: Tensor, pivots: Tensor) -> Tensor:
-    attrs = (("rows", both.shape[-2]), ("dtype", both.dtype))
-    return apply("permutation_matrix", (pivots,), attrs)
+    return apply("permutation_matrix", (pivots, both))
 
 
 @face("torch")
@@ -81,7 +80,9 @@ def lu_unpack(
 
     if unpack_pivots and LU_pivots.dtype is not i32:
         raise RuntimeError(
-            "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype."
+            "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 "
+            "dtype.\nNote: this function is intended to be used with the output produced by "
+            "torch.linalg.lu_factor"
         )
     if LU_data.dim() < 2:
         raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got -2)")

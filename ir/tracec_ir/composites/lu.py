@@ -9,7 +9,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..errors import LinAlgError
 from ..optable import composite
-from ..prims.host import host_function
+from ..prims.host import host_function, leading
 from ..promote import broadcast_shapes
 from ..types import TensorType
 from .common import (
@@ -75,7 +75,7 @@ def _lu_types(x: TensorType, name: str) -> tuple:
     return x, TensorType(dtypes.i32, (*lead, k)), TensorType(dtypes.i32, lead)
 
 
-@host_function("lu", _lu_types)
+@host_function("lu", _lu_types, batch=leading)
 def _np_lu(x: np.ndarray, name: str) -> tuple:
     """L and U in one matrix, the rows exchanged (from 1 on), and the first pivot that is zero."""
     m, n = x.shape[-2:]
@@ -123,7 +123,7 @@ def _lu_vjp(b: Builder, op: Op, g: Value | None, *_):
     top = concat(b, [out, gv], columns) if wide else take(b, out, rows, 0, k)
     top = above(b, adjoint(b, square), top, unit=True)
     out = concat(b, [top, take(b, out, rows, k, m)], rows) if tall else top
-    return [_rows(b, out, b.pivot_order(pivots, rows=m, inverse=True))]
+    return [_rows(b, out, b.pivot_order(pivots, both, inverse=True))]
 
 
 def unit_lower(b: Builder, x: Value) -> Value:
@@ -157,14 +157,15 @@ _WRONG = "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive
 _WRONG_TO_SOLVE = "Pivots given to lu_solve must all be smaller or equal to LU.size(-2)."
 
 
-def _order_type(pivots: TensorType, rows: dims.Dim, inverse: bool, wrong: str) -> TensorType:
-    return TensorType(dtypes.i64, (*pivots.shape[:-1], rows))
+def _order_type(pivots: TensorType, x: TensorType, inverse: bool, wrong: str) -> TensorType:
+    return TensorType(dtypes.i64, (*pivots.shape[:-1], x.shape[-2]))
 
 
-@host_function("pivot_order", _order_type)
-def _np_pivot_order(pivots: np.ndarray, rows: int, inverse: bool, wrong: str) -> np.ndarray:
-    """The rows that the exchanges (row i with row pivots[i], from 1 on) bring to each place, or
-    the place that each row is brought to."""
+@host_function("pivot_order", _order_type, batch=leading)
+def _np_pivot_order(pivots: np.ndarray, x: np.ndarray, inverse: bool, wrong: str) -> np.ndarray:
+    """The rows of x that the exchanges (row i with row pivots[i], from 1 on) bring to each place,
+    or the place that each row is brought to."""
+    rows = x.shape[-2]
     if ((pivots < 1) | (pivots > rows)).any():
         raise RuntimeError(wrong + " Did you properly pass the result of lu_factor?")
     lead = pivots.shape[:-1]
@@ -177,18 +178,18 @@ def _np_pivot_order(pivots: np.ndarray, rows: int, inverse: bool, wrong: str) ->
 
 
 @composite(nondiff=True)
-def pivot_order(b, pivots, *, rows, inverse=False, wrong=_WRONG):
-    """The order of rows that pivots stand for, or its inverse; `wrong` is what is said of pivots
-    out of range."""
-    return host(b, "pivot_order", pivots, options=(rows, inverse, wrong))
+def pivot_order(b, pivots, x, *, inverse=False, wrong=_WRONG):
+    """The order of the rows of x that pivots stand for, or its inverse; `wrong` is what is said of
+    pivots out of range."""
+    return host(b, "pivot_order", pivots, x, options=(inverse, wrong))
 
 
 @composite(nondiff=True)
-def permutation_matrix(b, pivots, *, rows, dtype):
+def permutation_matrix(b, pivots, both):
     """The matrix P of P L U."""
-    order = b.pivot_order(pivots, rows=rows)
-    at = iota_along(b, order.rank + 1, order.rank - 1, rows)
-    return b.cast(b.eq(at, unsqueeze(b, order, order.rank - 1)), dtype)
+    order = b.pivot_order(pivots, both)
+    at = iota_along(b, order.rank + 1, order.rank - 1, both.shape[-2])
+    return b.cast(b.eq(at, unsqueeze(b, order, order.rank - 1)), both.dtype)
 
 
 @composite()
@@ -245,7 +246,7 @@ def lu_solve(b, both, pivots, y, *, left=True, turned=False):
 
 def _solve(b: Builder, both: Value, pivots: Value, y: Value, turned: bool) -> Value:
     n = both.shape[-1]
-    order = b.pivot_order(pivots, rows=n, inverse=turned, wrong=_WRONG_TO_SOLVE)
+    order = b.pivot_order(pivots, both, inverse=turned, wrong=_WRONG_TO_SOLVE)
     order = b.broadcast_to(order, (*both.shape[:-2], n))
     if turned:
         both = adjoint(b, both)
