@@ -439,3 +439,20 @@ def test_missing_derivatives_are_refused_by_backward_alone(call, look):
         y.backward()
     other.backward()
     np.testing.assert_array_equal(plain(x.grad), 3)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t, x: t.linalg.lu_factor_ex(x),
+        lambda t, x: t.lu_unpack(*t.linalg.lu_factor(x)),
+        lambda t, x: t.linalg.slogdet(x),
+        lambda t, x: t.slogdet(x),
+        lambda t, x: t.linalg.eigh(x),
+        lambda t, x: t.linalg.ldl_factor(x),
+        lambda t, x: t.max(x, 0),
+    ],
+)
+def test_results_print_as_in_pytorch(call):
+    found, expected = (repr(call(t, t.tensor([[3.0, 1], [1, 5]]))) for t in (tracec, torch))
+    assert found == expected

@@ -80,10 +80,16 @@ def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     return given(out, unary("det", A))
 
 
-@face("linalg torch method")
+@face("linalg")
 def slogdet(A: Tensor, *, out: Any = None) -> Any:
     """Signs and logarithms of the magnitudes of determinants."""
-    return all_given(out, returns.slogdet(*apply_multi("slogdet", (A,))))
+    return all_given(out, returns.linalg_slogdet(*apply_multi("slogdet", (A,))))
+
+
+@face("torch method", name="slogdet")
+def _torch_slogdet(input: Tensor, *, out: Any = None) -> Any:
+    """Signs and logarithms of the magnitudes of determinants."""
+    return returns.slogdet(*slogdet(input, out=out))
 
 
 @face()
@@ -169,13 +175,13 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     q, r = apply_multi("linalg_qr", (A,), (("mode", "reduced" if mode == "r" else mode),))
     if mode == "r":
         q = apply("full", (0.0,), (("shape", (0,)), ("dtype", A.dtype)))
-    return all_given(out, returns.qr(q, r))
+    return all_given(out, returns.linalg_qr(q, r))
 
 
 @face("torch method", name="qr")
 def _torch_qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
     """Orthogonal and upper triangular factors."""
-    return qr(input, "reduced" if some else "complete", out=out)
+    return returns.qr(*qr(input, "reduced" if some else "complete", out=out))
 
 
 @face("linalg")

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections import namedtuple
 
 
+def _text(self) -> str:
+    rows = ",\n".join(f"{n}={v!r}" for n, v in zip(self._fields, self, strict=True))
+    return f"torch.return_types.{type(self).__name__}(\n{rows})"
+
+
 def _pair(name: str, *fields: str):
     kind = namedtuple(name, fields)
     kind.__module__ = "torch.return_types"
+    kind.__repr__ = _text  # type: ignore[method-assign]
     return kind
 
 
@@ -39,8 +45,10 @@ solve_ex = _pair("linalg_solve_ex", "result", "info")
 cholesky_ex = _pair("linalg_cholesky_ex", "L", "info")
 triangular_solve = _pair("triangular_solve", "solution", "cloned_coefficient")
 slogdet = _pair("slogdet", "sign", "logabsdet")
+linalg_slogdet = _pair("linalg_slogdet", "sign", "logabsdet")
 eig = _pair("linalg_eig", "eigenvalues", "eigenvectors")
 eigh = _pair("linalg_eigh", "eigenvalues", "eigenvectors")
 qr = _pair("qr", "Q", "R")
+linalg_qr = _pair("linalg_qr", "Q", "R")
 svd = _pair("linalg_svd", "U", "S", "Vh")
 svd_v = _pair("svd", "U", "S", "V")
