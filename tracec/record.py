@@ -662,41 +662,31 @@ def _execute(tr: Trace, reason: Flush) -> None:
             ]
         )
         plan = node.plans.get(live)
-        if plan is None:
-            from .plan import make_plan
-
-            try:
-                plan = node.plans[live] = make_plan(node, live, tr)
-            except Exception:  # it would be raised by every look at a value from now on
-                tr.results = None
-                _end(tr, results, False)
-                raise
-        for watch in watchers:
-            watch(reason, plan)
         inputs, scalars = tr.inputs, tr.scalars
-        tr.results = None
         done = False
         try:
+            if plan is None:
+                from .plan import make_plan
+
+                plan = node.plans[live] = make_plan(node, live, tr)
+            for watch in watchers:
+                watch(reason, plan)
+            tr.results = None
             plan.run(tr, inputs, scalars, results, live)
             done = True
-        finally:
-            _end(tr, results, done)
+        finally:  # what could not be planned is over, too: each look at a value would raise again
+            tr.results = None
+            for s in inputs:
+                if s.trace is tr:
+                    s.trace, s.held = None, 1
+            for s in results:
+                if s.trace is tr:
+                    s.trace, s.held = None, 1
+                if not done and s not in inputs:
+                    s.buf = None
+            tr.views = tr.inputs = tr.leaves = tr.keep = tr.borrowed = None
             if not done:
                 node.plans.pop(live, None)
-
-
-def _end(tr: Trace, results: list, done: bool) -> None:
-    """Lets go of what a trace holds; its results have no values if it was not executed."""
-    inputs = tr.inputs
-    for s in inputs:
-        if s.trace is tr:
-            s.trace, s.held = None, 1
-    for s in results:
-        if s.trace is tr:
-            s.trace, s.held = None, 1
-        if not done and s not in inputs:
-            s.buf = None
-    tr.views = tr.inputs = tr.leaves = tr.keep = tr.borrowed = None
 
 
 def synchronize() -> None:
