@@ -95,28 +95,6 @@ def _root(mode=None) -> Node:
     return root
 
 
-def set_mode(mode) -> None:
-    """Records what follows in this thread under an autocast dtype, or None."""
-    h = _local.h
-    h.mode = mode
-    tr = h.trace
-    node = tr.node
-    if node.mode is mode:
-        return
-    if node.parent is None and not tr.symbolic:
-        tr.node = _root(mode)
-    elif node.kind == "mode" and node.parent.mode is mode:
-        tr.node = node.parent
-    else:
-        key = ("mode", mode)
-        child = node.children.get(key)
-        if child is None:
-            child = _child(tr, key, "mode", "", (), None)
-            child.code, child.mode = -2, mode
-            child.grow()
-        tr.node = child
-
-
 def set_context(context: tuple) -> None:
     """Switches to the trie of another context (what every type rule depends on)."""
     global _context
@@ -181,8 +159,10 @@ def read(tr: Trace, x) -> int:
     spec = x._spec
     if spec is st.spec:
         return at + rg
-    if spec.canonical is not spec:  # a leaf of its own on shared memory, see Tensor.requires_grad_
-        return _shared_leaf().read(tr, x, at, rg)
+    if spec.canonical is not spec:
+        if x._leaf is not None:  # a leaf of its own on shared memory, see Tensor.requires_grad_
+            return _shared_leaf().read(tr, x, at, rg)
+        spec = spec.canonical
     base = x._base
     if base is not None and base._spec.canonical is not base._spec:
         whole = _shared_leaf().below(tr, base, st, at, rg)

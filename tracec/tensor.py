@@ -142,6 +142,8 @@ class Tensor:
         st = self._st
         tr = st.trace
         if tr is not None:
+            if tr.nested:
+                return tr.value(self, reason)
             if tr is record.current():
                 flush(reason)
             elif st.buf is None or st.held > 1:
@@ -571,14 +573,18 @@ def view_of(x: Tensor, spec: Spec) -> Tensor:
     t = _new(Tensor)
     rg = x._rg
     t._st, t._spec, t._rg = x._st, spec, rg if rg and record.current().grad else 0
-    if x._spec.canonical is not x._spec:  # a leaf on shared memory: gradients of views go to it
-        if x._spec.canonical is not x._st.spec and x._spec.overlaps():
+    base = x._base
+    if base is None or x._leaf is not None:
+        base = x
+    t._base = base
+    if base._spec.canonical is not base._spec:  # a leaf on shared memory
+        whole = base._spec.canonical is x._st.spec
+        if not whole and base._spec.overlaps():
             raise NotImplementedError(
                 "views of a leaf whose own elements overlap in memory; clone() it first"
             )
-        t._base = x
-    else:
-        t._base = x if x._base is None else x._base
+        if spec is x._st.spec:  # gradients go to the leaf: never taken for the memory itself
+            t._spec = private(spec)
     return t
 
 

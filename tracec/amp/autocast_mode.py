@@ -107,7 +107,29 @@ def clear_autocast_cache() -> None:
 def _switch(device_type: str, enabled: bool) -> None:
     _state.enabled[device_type] = enabled
     if device_type == "cpu":
-        record.set_mode(_state.dtypes["cpu"] if enabled else None)
+        set_mode(_state.dtypes["cpu"] if enabled else None)
+
+
+def set_mode(mode) -> None:
+    """Records what follows in this thread under an autocast dtype, or None."""
+    h = record._local.h
+    h.mode = mode
+    tr = h.trace
+    node = tr.node
+    if node.mode is mode:
+        return
+    if node.parent is None and not (tr.symbolic or tr.nested):
+        tr.node = record._root(mode)
+    elif node.kind == "mode" and node.parent.mode is mode:
+        tr.node = node.parent
+    else:
+        key = ("mode", mode)
+        child = node.children.get(key)
+        if child is None:
+            child = record._child(tr, key, "mode", "", (), None)
+            child.code, child.mode = -2, mode
+            child.grow()
+        tr.node = child
 
 
 class autocast:

@@ -329,3 +329,28 @@ def test_equal_values_in_two_tensors_are_told_apart():
         y = x.exp()
         y.item()
         y.mul_(2.0).backward()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda a: a.reshape(2, 3),
+        lambda a: a.view(6),
+        lambda a: a.view(6)[2:],
+        lambda a: a.t(),
+        lambda a: a.reshape(2, 3)[1],
+        lambda a: a.view(6).view(2, 3),
+        lambda a: a[:],
+    ],
+)
+@pytest.mark.parametrize("flat", [False, True])
+def test_views_of_a_leaf_on_shared_memory(look, flat):
+    w = tracec.arange(6.0) if flat else tracec.arange(6.0).reshape(2, 3).clone()
+    for _ in range(2):
+        leaf = w.view(2, 3).detach().requires_grad_()
+        y = (look(leaf) * 3).sum()
+        y.backward()
+        expected = tracec.zeros(2, 3)
+        look(expected).fill_(3)
+        assert leaf.grad.tolist() == expected.tolist()
+        assert look(leaf).tolist() == look(w.view(2, 3)).tolist()

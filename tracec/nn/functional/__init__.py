@@ -17,6 +17,7 @@ from .activation import hardtanh, relu
 from .attention import *  # noqa: F403
 from .dropout import *  # noqa: F403
 from .embedding import embedding, embedding_bag
+from .linear_loss import linear_cross_entropy
 from .loss import *  # noqa: F403
 from .normalization import (
     batch_norm,

@@ -8,7 +8,7 @@ from typing import Any
 import tracec
 from tracec.record import _local, end_call
 
-from ..parameter import Buffer, Parameter, is_lazy
+from ..parameter import Buffer, Parameter, UninitializedBuffer, is_lazy
 from .hooks import HOOK_DICTS, Hooks
 from .registry import Registry
 from .state import State
@@ -366,7 +366,10 @@ class Module(Hooks, State):
                     grad = fn(param.grad.detach())
                     param.grad = grad.requires_grad_(param.grad.requires_grad)
         for name, buffer in self._buffers.items():
-            if buffer is not None:
+            if isinstance(buffer, UninitializedBuffer):
+                like = fn(buffer.data)
+                self._buffers[name] = type(buffer)(buffer.requires_grad, like.device, like.dtype)
+            elif buffer is not None:
                 self._buffers[name] = fn(buffer)
         return self
 
