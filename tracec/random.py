@@ -100,6 +100,9 @@ def draw(blocks: int, generator: Generator | None = None) -> tuple[int, int]:
     from . import record
 
     tr = record.current()
+    while tr.nested:
+        blocks = tr.drawn(blocks)
+        tr = tr.outer
     if tr.symbolic:  # a script must not repeat the numbers of its translation: see jit.module
         tr.random = True
         return 0, 0

@@ -19,7 +19,7 @@ from tracec_runtime.events import count, counters
 
 from .spec import dense
 from .storage import Storage
-from .trie import Flush, Node, Stale, is_recording, restarted
+from .trie import Flush, Node, Stale, Unbounded, is_recording, restarted
 
 _new = object.__new__
 _NUMBERS = (float, int, bool, complex)
@@ -46,6 +46,7 @@ class Trace:
         "borrowed",
     )
     symbolic = False  # whether the trace is a script's, whose values never exist (jit.recording)
+    nested = False  # whether it is the body of a function that is transformed (func.capture)
 
     def __init__(self, root: Node, grad: bool, thread: int):
         self.node, self.grad, self.thread = root, grad, thread
@@ -82,14 +83,16 @@ _node_count = 0
 _holders: dict[int, _PerThread] = {}
 
 
-def _root(mode=None) -> Node:
+def _root(mode=None, nested: bool = False) -> Node:
     from tracec_runtime import knobs
 
-    key = None if knobs.sync else (_context, mode)  # synchronous calls are never seen twice
+    key = None if knobs.sync else (_context, mode, nested)  # synchronous calls are not seen twice
     root = _roots.get(key)
     if root is None:
         root = Node(None, "root")
         root.mode = mode
+        if nested:
+            root.depth = root.nbytes = Unbounded()
         if key is not None:
             _roots[key] = root
     return root
@@ -150,6 +153,8 @@ def code_of(tr: Trace, x) -> int:
 def read(tr: Trace, x) -> int:
     """`code_of` without the short cut."""
     st = x._st
+    if tr.nested and st.trace is not tr:
+        return tr.adopt(x)
     at = st.code if st.trace is tr else _import(tr, st)
     rg = x._rg
     if not rg and x._base is not None and x._base._rg:  # the base was written with a gradient later
@@ -196,6 +201,8 @@ def _shared_leaf():
 def _import(tr: Trace, st: Storage, write: bool = False) -> int:
     """Makes a storage an input of the trace; returns its code. Values that another thread's trace
     has as an input, too, are borrowed; what it computes or writes must be executed first."""
+    if tr.nested:
+        return tr.adopt_whole(st)
     other = st.trace
     if other is not None and (write or st.buf is None or st.held > 1):
         flush_foreign(other, tr)
@@ -586,8 +593,8 @@ def flush(reason: Flush) -> None:
     tr = h.trace
     if tr.node.parent is None:
         return
-    if tr.symbolic:
-        tr.refuse(reason)
+    if tr.symbolic or tr.nested:
+        return tr.refuse(reason)
     h.trace = Trace(_root(h.mode), tr.grad, h.thread)
     _execute(tr, reason)
 
@@ -604,6 +611,11 @@ def flush_foreign(tr: Trace, mine: Trace | None = None) -> None:
     `mine` is the trace into which an instruction is being recorded; Stale if another thread
     executed it meanwhile."""
     own = _local.h
+    if tr.nested:
+        raise RuntimeError(
+            "a tensor was used outside of the function that a transform of tracec.func ran; "
+            "return it from the function instead"
+        )
     if own.trace is tr:
         flush(Flush.THREAD)
         return

@@ -51,6 +51,16 @@ class Flush(Enum):
     DATA = "a result's size depends on data"
 
 
+class Unbounded:
+    """Stands for depth and bytes of what is never executed as it is: over no budget."""
+
+    def __add__(self, other: object) -> Unbounded:
+        return self
+
+    def __ge__(self, other: object) -> bool:
+        return False
+
+
 class Node:
     """A trie node: one instruction and what is known about it.
 

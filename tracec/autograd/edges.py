@@ -20,8 +20,9 @@ from ..trie import restarted
 
 
 @restarted
-def call_segment(call, operands: tuple, rg: int) -> tuple:
-    """Records the backward function `call` of an executed trace; returns its results."""
+def call_segment(call, operands: tuple, rg: int | tuple[int, ...]) -> tuple:
+    """Records the function `call` (of the backward pass through an executed trace, or a transformed
+    one) on tensors and numbers; returns its results, which are differentiable as `rg` says."""
     from .. import infer
 
     tr = _local.h.trace
@@ -49,9 +50,10 @@ def call_segment(call, operands: tuple, rg: int) -> tuple:
         node.operands = tuple(codes)
         device = next((x._spec.device for x in operands if isinstance(x, record.Tensor)), None)
         outs = []
-        for t in call.types:
+        bits = rg if rg.__class__ is tuple else (rg,) * len(call.types)
+        for t, bit in zip(call.types, bits):
             spec = infer.spec_of(t, device)
-            outs.append((node.next, spec, rg))
+            outs.append((node.next, spec, bit))
             node.next += 2
             node.nbytes += spec.nbytes
         node.entries += len(outs)
@@ -86,7 +88,7 @@ def alias(x):
     tr = _local.h.trace
     t, s = _new(record.Tensor), _new(Storage)
     st = x._st
-    if st.trace is not tr and x._spec is st.spec:
+    if st.trace is not tr and x._spec is st.spec and not tr.nested:
         s.trace, s.code, s.spec, s.buf, s.source = None, 0, st.spec, st.buf, st.source
         s.held, s.version = 1, st.version
     else:

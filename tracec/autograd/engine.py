@@ -263,7 +263,7 @@ def code_of_graph(tr: Trace, x) -> int:
     not imported unless a view of them is meant."""
     st = x._st
     if st.trace is not tr and x._spec.canonical is st.spec:
-        if st.trace is not None:
+        if st.trace is not None and not tr.nested:
             record.flush_foreign(st.trace)
         return 0
     was, tr.grad = tr.grad, True

@@ -22,20 +22,11 @@ from ..record import Node, Trace
 from ..spec import dense
 from ..storage import Storage, storage
 from ..tensor import Tensor
+from ..trie import Unbounded
 from .errors import ScriptError, Source
 
 # the dtype that a Python number has as a 0-d tensor of a script
 WEAK = {"b1": dtypes.b1, "i64": dtypes.i64, "f64": dtypes.f64, "c128": dtypes.c128}
-
-
-class _Unbounded:
-    """Stands for depth and bytes of a recorded script: never over any budget."""
-
-    def __add__(self, other: object) -> _Unbounded:
-        return self
-
-    def __ge__(self, other: object) -> bool:
-        return False
 
 
 class Recording(Trace):
@@ -52,7 +43,7 @@ class Recording(Trace):
         self.place: tuple[Source, ast.AST] | None = None
         self.traced, self.random = traced, False
         root = Node(None, "root")
-        root.depth = root.nbytes = _Unbounded()  # type: ignore[assignment]
+        root.depth = root.nbytes = Unbounded()  # type: ignore[assignment]
         super().__init__(root, False, thread)
 
     @property
