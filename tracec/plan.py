@@ -6,7 +6,7 @@ from tracec_ir.core import Value
 from tracec_runtime.events import counters
 
 from .autograd.graph import Freed, Output, Segment
-from .autograd.reach import reach
+from .autograd.reach import Saving, reach
 from .autograd.segment import SegmentProgram
 from .lift import Lift
 from .record import Node, Tensor, Trace, _new
@@ -166,12 +166,13 @@ def _plan_gradients(
 ) -> None:
     recorded = {c for n in lifted.path for c, _, rg in n.outs or ((n.code, n.spec, n.rg),) if rg}
     roots: list[int] = []
+    paths: list[frozenset] = []
     for j, i in enumerate(live):
         code = codes[i]
         if code not in recorded:
             continue
         try:
-            reach(node, [code], ())
+            paths.append(reach(node, [code], ()).visited[0])
         except RuntimeError as error:  # used up, or the like: said when somebody goes backward
             plan.spoilt.append((j, error.with_traceback(None)))
         else:
@@ -183,6 +184,7 @@ def _plan_gradients(
     targets = [lifted.env[c] for c in info.targets] if info else []
     program = SegmentProgram(lifted.b, lifted.params, [lifted.env[c] for c in roots], targets)
     program.names = _names(lifted.path, roots)
+    program.paths, program.saving = paths, Saving(node)
     plan.program = program
     plan.origins = info.origins if info else ()
     overwritten = {

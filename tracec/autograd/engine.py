@@ -51,7 +51,7 @@ class _Run:
         self.captured: dict[int, object] = {}
         self.capture_outputs: dict = {}  # node -> {index: position}
         self.looked_at: list = []  # tensors whose gradients are wanted, then those that are watched
-        self.used: list[Segment] = []
+        self.used: list[tuple[Segment, tuple[int, ...]]] = []
 
     def run(self, roots: list, seeds: list):
         tr = record._local.h.trace
@@ -77,8 +77,8 @@ class _Run:
             else:
                 self._function(node, grads)
         if not self.keep:
-            for seg in self.used:
-                seg.free()
+            for seg, outs in self.used:
+                seg.free(outs)
         self._tell_watchers()
         if self.wanted is not None:
             return [self.captured.get(i) for i in range(len(self.wanted))]
@@ -210,9 +210,9 @@ class _Run:
 
     # -- borders ----------------------------------------------------------------------------------
     def _segment(self, seg: Segment, grads: dict) -> None:
-        if seg.freed:
-            raise RuntimeError(TWICE)
         outs = tuple(sorted(grads))
+        if seg.freed and seg.program.shares(frozenset(outs), seg.freed):
+            raise RuntimeError(TWICE)
         seeds = [grads[i] for i in outs]
         captures = self.capture_outputs.get(seg, {})
         through = tuple(sorted(captures))
@@ -229,7 +229,7 @@ class _Run:
                 operands.append(seg.saved[n])
             operands += seeds
         results = edges.call_segment(call, tuple(operands), int(self.create_graph))
-        self.used.append(seg)  # hooks and user functions may lead back into it
+        self.used.append((seg, outs))  # hooks and user functions may lead back into it
         for target, g in zip(call.targets, results, strict=True):
             if target < 0:
                 self._capture(captures[~target], g)

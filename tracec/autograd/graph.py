@@ -35,7 +35,8 @@ class Segment:
 
     `program` (shared by all runs of the plan) makes the backward functions; `saved` are tensors it
     needs, with the version their storage had for those that alias a trace input; `sources` are
-    where the gradients of the trace's inputs go; `time` orders it among others.
+    where the gradients of the trace's inputs go; `time` orders it among others. `freed` are the
+    results whose graph was used up: what else leads through the same operations is, too.
     """
 
     __slots__ = (
@@ -54,13 +55,15 @@ class Segment:
         self.program, self.saved, self.versions = program, saved, versions
         self.inputs, self.input_versions, self.sources = inputs, input_versions, sources
         self.time = next(serials)
-        self.freed = False
+        self.freed: frozenset[int] = frozenset()
         self.keep = None
 
-    def free(self) -> None:
+    def free(self, outs: tuple[int, ...]) -> None:
+        """The graphs of these results are used up."""
         if self.program.saves:
-            self.freed = True
-            self.saved = self.inputs = ()
+            self.freed = self.freed.union(outs)
+            if self.program.all_used(self.freed):
+                self.saved = self.inputs = ()
 
 
 class Freed:

@@ -80,6 +80,32 @@ def reach(node: Node, roots: list[int], extra: tuple[int, ...]) -> Info:
     return info
 
 
+def _signature(n: Node, specs: dict) -> tuple[tuple, tuple[bool, ...]]:
+    """The types of an op's operands, and which of them gradients go to."""
+    numbers = list(n.info or ())
+    types = tuple(specs[c & ~1].type if c & ~1 in specs else numbers.pop(0) for c in n.operands)
+    return cast_types(types, n.casts), tuple([bool(c & 1) for c in n.operands])
+
+
+class Saving:
+    """Called with an instruction of the path that ends at `node`: whether its derivative reads
+    values of the forward pass."""
+
+    def __init__(self, node: Node):
+        self.node = node
+        self.specs: dict | None = None
+
+    def __call__(self, n: Node) -> bool:
+        if n.kind != "op":
+            return n.kind in ("fn", "segment", "backward")
+        if self.specs is None:
+            self.specs = {
+                c: s for m in self.node.path() for c, s, _ in m.outs or ((m.code, m.spec, m.rg),)
+            }
+        types, wanted = _signature(n, self.specs)
+        return any(saves(n.name, types, n.attrs or (), wanted))
+
+
 def _check(
     n: Node, used_up: bool, overwritten: dict, specs: dict, index: dict, path: list[Node]
 ) -> None:
@@ -99,12 +125,10 @@ def _check(
     refuses = lookup(n.name).refuses
     if not used_up and not touched and not refuses:
         return
-    numbers = list(n.info or ())
-    types = tuple(specs[c & ~1].type if c & ~1 in specs else numbers.pop(0) for c in n.operands)
-    wanted = tuple([bool(c & 1) for c in n.operands])
+    types, wanted = _signature(n, specs)
     if refuses:
-        derived(n.name, cast_types(types, n.casts), dict(n.attrs or ()), wanted)
-    operands, results = saves(n.name, cast_types(types, n.casts), n.attrs or (), wanted)
+        derived(n.name, types, dict(n.attrs or ()), wanted)
+    operands, results = saves(n.name, types, n.attrs or (), wanted)
     if used_up and (operands or results):
         raise RuntimeError(TWICE)
     for i, c in enumerate(n.operands):

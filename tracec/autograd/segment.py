@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tracec_ir import autodiff
 from tracec_ir.builder import Builder
 from tracec_ir.core import Func, Value
@@ -71,6 +73,9 @@ class SegmentProgram:
         self.outs, self.target_values = outs, targets
         self._backward: dict = {}
         self._replay: dict = {}
+        self._shares: dict = {}
+        self.paths: list[frozenset] = []  # by result: the instructions on the ways back from it
+        self.saving: Callable = bool  # whether the derivative of one of them reads values
         self.saved: list[Value] = []
         self.names: list[str] = []  # of the operations that made the results
         every = tuple(range(len(outs)))
@@ -91,6 +96,20 @@ class SegmentProgram:
     def saves(self) -> bool:
         """Whether going backward needs values of the forward pass."""
         return bool(self.saved)
+
+    def shares(self, outs: frozenset[int], others: frozenset[int]) -> bool:
+        """Whether the ways back from two sets of results meet where values are saved."""
+        found = self._shares.get((outs, others))
+        if found is None:
+            here = frozenset().union(*(self.paths[k] for k in outs))
+            there = frozenset().union(*(self.paths[k] for k in others))
+            found = self._shares[outs, others] = any(map(self.saving, here & there))
+        return found
+
+    def all_used(self, outs: frozenset[int]) -> bool:
+        """Whether no result can be differentiated after these have been."""
+        left = frozenset(range(len(self.outs))) - outs
+        return all(self.shares(frozenset((k,)), outs) for k in left)
 
     def uses(self, out: int) -> bool:
         """Whether other results depend on result `out`."""
