@@ -275,24 +275,31 @@ def write_back(written: Sequence[tuple[Storage, int]], values: Sequence[Tensor])
 
 
 def _dependent(reason: Flush) -> RuntimeError:
+    """What is said to those who want a value that differs between examples."""
+    callers = set()
+    frame: Any = _getframe(2)
+    for _ in range(5):
+        if frame is not None:
+            callers.add(frame.f_code.co_name)
+            frame = frame.f_back
+    if reason is Flush.DATA and not callers & {"getitem", "setitem", "index_put_"}:
+        return RuntimeError(
+            "vmap: We do not support batching operators that can output dynamic shape. Attempted "
+            "to vmap over an operator whose result's shape depends on data. Please file an issue "
+            "at https://github.com/pytorch/pytorch/issues if you need this feature."
+        )
     if reason is Flush.DATA:
         return RuntimeError(
             "vmap: We do not support batching operators that can support dynamic shape. Attempting "
             "to batch over indexing with a boolean mask."
         )
-    names = set()
-    frame: Any = _getframe(2)
-    for _ in range(5):
-        if frame is not None:
-            names.add(frame.f_code.co_name)
-            frame = frame.f_back
-    if "__bool__" in names:
+    if "__bool__" in callers:
         return RuntimeError(
             "vmap: It looks like you're attempting to use a Tensor in some data-dependent control "
             "flow. We don't support that yet, please file an issue at "
             "https://github.com/pytorch/pytorch/issues ."
         )
-    if "item" in names:
+    if "item" in callers:
         return RuntimeError(
             "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over "
             "calling .item() on a Tensor, please try to rewrite what you're doing with other "

@@ -85,11 +85,14 @@ class TreeSpec:
     def __hash__(self) -> int:
         return hash((str(self.type), self.num_leaves))
 
-    def __repr__(self) -> str:
+    def __repr__(self, indent: int = 0) -> str:
         if self.type is None:
             return "*"
         name = self.type if isinstance(self.type, str) else self.type.__name__
-        return f"TreeSpec({name}, {self.context}, {self.children_specs})"
+        indent += 2
+        children = [child.__repr__(indent) for child in self.children_specs]
+        inner = (",\n" + " " * indent).join(children)
+        return f"TreeSpec({name}, {self.context}, [{inner}])"
 
 
 class LeafSpec(TreeSpec):

@@ -97,7 +97,7 @@ def _swap(module: Any, name: str, tensor: Any) -> tuple[dict, str, Any]:
         if key in home or home is owner.__dict__:
             old = home.get(key, _MISSING)
             if old is not _MISSING and old is not None and not isinstance(old, record.Tensor):
-                raise TypeError(f"{old} is not an instance of torch.Tensor")
+                raise TypeError(f"attribute `{key}`: {old} is not an instance of torch.Tensor")
             home[key] = tensor
             return home, key, old
     raise AssertionError(name)
