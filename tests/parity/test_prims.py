@@ -29,6 +29,7 @@ ULPS = {"tan": 8, "erfinv": 8, "lgamma": 60, "digamma": 60, "rsqrt": 4, "acosh":
         "pow": 4, "sinh": 4, "cosh": 4, "log10": 4, "atanh": 4}  # fmt: skip
 
 UNSIGNED = ("uint16", "uint32", "uint64")
+SCALE = {"digamma": 1}  # near its root at 1.46 terms of size 1 cancel
 SIGN_OF_ZERO = {"fmax", "fmin"}  # of two zeros of opposite sign the C library may return either
 
 
@@ -78,6 +79,7 @@ def test_pointwise(name):
             ULPS.get(name, 3),
             str(case),
             name not in SIGN_OF_ZERO,
+            SCALE.get(name, 1e-2),
         )
 
 

@@ -70,12 +70,12 @@ def gradient_coordinates(b, x, coordinates, *, dim, edge_order=1):
 
     def combined(start: Dim, count: Dim, where: str) -> Value:
         """From `count` triples of neighbours, the first of which begins at `start`."""
-        total = None
-        steps = [take(b, d, ax, start + i, start + i + count) for i in range(2)]
-        for i, weight in enumerate(_weights(b, *steps, where)):
-            term = b.mul(weight, take(b, x, ax, start + i, start + i + count))
-            total = term if total is None else b.add(total, term)
-        return total
+        d1, d2 = (take(b, d, ax, start + i, start + i + count) for i in range(2))
+        terms = [
+            b.mul(weight, take(b, x, ax, start + i, start + i + count))
+            for i, weight in enumerate(_weights(b, d1, d2, where))
+        ]
+        return b.add(b.add(terms[0], terms[1]), terms[2])
 
     def slope(i: Dim) -> Value:
         return b.div(b.sub(take(b, x, ax, i + 1, i + 2), take(b, x, ax, i, i + 1)),

@@ -7,6 +7,8 @@ are the transposed maps, see `complex`: the transform is symmetric, so its trans
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from .. import dims, dtypes
@@ -17,7 +19,7 @@ from . import samples as s
 from .host import host_function
 
 # NumPy's names for a mode, by direction: its inverse transforms divide by N unless told otherwise.
-_NORMS = {
+_NORMS: dict[bool, dict[str, Literal["backward", "ortho", "forward"]]] = {
     True: {"none": "backward", "ortho": "ortho", "full": "forward"},
     False: {"none": "forward", "ortho": "ortho", "full": "backward"},
 }

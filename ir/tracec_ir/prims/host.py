@@ -122,7 +122,7 @@ def host_probabilities(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def _reinterpret_type(x: Type, dtype: dtypes.DType) -> Type:
+def _reinterpret_type(x: TensorType, dtype: dtypes.DType) -> Type:
     return TensorType(dtype, (dims.floordiv(x.shape[0] * x.dtype.itemsize, dtype.itemsize),))
 
 
