@@ -25,6 +25,8 @@ import numpy as np
 
 import tracec
 
+from .torch_files import is_chain, is_zip, load_chain, load_zip
+
 FORMAT = "tracec checkpoint"
 VERSION = 1
 _STRUCTURE, _TENSORS, _OBJECTS = "structure.json", "tensors.safetensors", "objects.pkl"
@@ -283,8 +285,8 @@ _SEQUENCE_TYPES: dict[Any, Any] = {name: kind for kind, name in _SEQUENCES.items
 _MAPPING_TYPES: dict[Any, Any] = {name: kind for kind, name in _MAPPINGS.items()}
 
 
-def _bases(data: bytes) -> list[Any]:
-    """The flat tensors of a safetensors file."""
+def named_tensors(data: bytes) -> dict[str, Any]:
+    """The tensors of a safetensors file, by name."""
     from tracec.tensor import rebuild
     from tracec_ir.dtypes import by_code
 
@@ -295,17 +297,19 @@ def _bases(data: bytes) -> list[Any]:
         raise CheckpointError("the header of the tensors is truncated")
     header = json.loads(data[8 : 8 + length])
     body = memoryview(data)[8 + length :]
-    bases = []
-    for index in range(len(header)):
-        entry = header[str(index)]
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
         dtype = by_code(_CODES[entry["dtype"]])
-        (count,) = entry["shape"]
+        shape = tuple(entry["shape"])
+        count = math.prod(shape)
         start, end = entry["data_offsets"]
         if not (0 <= start <= end <= len(body)) or end - start != count * dtype.itemsize:
             raise CheckpointError("a tensor's bytes lie outside the file")
         array = np.frombuffer(body[start:end], dtype=np.uint8).copy().view(dtype.numpy)
-        bases.append(rebuild(array, dtype.code, False, tracec.Tensor))
-    return bases
+        tensors[name] = rebuild(array.reshape(shape), dtype.code, False, tracec.Tensor)
+    return tensors
 
 
 def _placer(map_location: Any) -> Any:
@@ -325,6 +329,40 @@ def _placer(map_location: Any) -> Any:
     return lambda tensor: tensor.to(map_location)
 
 
+def _from_device(map_location: Any) -> Any:
+    """As `_placer`, for tensors of PyTorch, which remember the device they were saved from."""
+    place = _placer(map_location)
+
+    def from_device(tensor: Any, location: str) -> Any:
+        if map_location is None and location != "cpu":
+            raise RuntimeError(
+                f"Attempting to deserialize object on a {location.split(':')[0].upper()} device "
+                "but torch.cuda.is_available() is False. If you are running on a CPU-only machine, "
+                "please use torch.load with map_location=torch.device('cpu') to map your storages "
+                "to the CPU."
+            )
+        return place(tensor)
+
+    return from_device
+
+
+def _foreign(f: Any, map_location: Any, trusted: bool) -> tuple[Any] | None:
+    """What a file that is no zip holds, in a tuple; None if it is a zip."""
+    if isinstance(f, (str, os.PathLike)):
+        with open(f, "rb") as file:
+            return _foreign(file, map_location, trusted)
+    start = f.tell()
+    head = f.read(9)
+    f.seek(start)
+    if is_chain(head):
+        return (load_chain(f.read(), _from_device(map_location), trusted),)
+    if head[8:] == b"{":  # safetensors: the length of a JSON object, and the object
+        data = f.read()
+        place = _placer(map_location)
+        return ({name: place(tensor) for name, tensor in named_tensors(data).items()},)
+    return None
+
+
 def load(
     f: Any,
     map_location: Any = None,
@@ -334,18 +372,26 @@ def load(
     mmap: bool | None = None,
     **pickle_load_args: Any,
 ) -> Any:
-    """Load what ``save`` wrote. Pickled objects are refused unless ``weights_only=False``."""
+    """Load what ``save`` wrote, or PyTorch's ``torch.save``, or a ``.safetensors`` file.
+
+    ``map_location`` is a device, a dict or a function that says where tensors go. Pickled objects
+    are refused unless ``weights_only=False``: pickle.UnpicklingError. A damaged file, or one of
+    another kind, is a CheckpointError (a RuntimeError).
+    """
     if mmap:
         raise NotImplementedError("load(mmap=True)")
     name = f if isinstance(f, (str, os.PathLike)) else "the file"
+    trusted = weights_only is False
     try:
+        other = _foreign(f, map_location, trusted)
+        if other is not None:
+            return other[0]
         with zipfile.ZipFile(f) as archive:
             names = set(archive.namelist())
+            if is_zip(names):
+                return load_zip(archive, _from_device(map_location), trusted)
             if _STRUCTURE not in names:
-                raise CheckpointError(
-                    "it was not written by tracec.save (a checkpoint of PyTorch must be converted: "
-                    "save its state dict with safetensors)"
-                )
+                raise CheckpointError("it was written neither by tracec.save nor by torch.save")
             structure = json.loads(archive.read(_STRUCTURE))
             data = archive.read(_TENSORS)
             pickled = archive.read(_OBJECTS) if _OBJECTS in names else None
@@ -354,10 +400,12 @@ def load(
         if structure["version"] > VERSION:
             raise CheckpointError(f"it has version {structure['version']}, newer than {VERSION}")
         objects = None
-        if pickled is not None and weights_only is False:
+        if pickled is not None and trusted:
             objects = pickle_module.loads(pickled, **pickle_load_args)
-        return _Reader(_bases(data), objects, _placer(map_location)).decode(structure["value"])
-    except (CheckpointError, zipfile.BadZipFile, EOFError) as error:
+        tensors = named_tensors(data)
+        bases = [tensors[str(i)] for i in range(len(tensors))]
+        return _Reader(bases, objects, _placer(map_location)).decode(structure["value"])
+    except (CheckpointError, zipfile.BadZipFile, EOFError, struct.error) as error:
         raise CheckpointError(f"cannot load {name}: {error}") from error
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         text = f"cannot load {name}: its contents are damaged ({error!r})"
