@@ -1,7 +1,7 @@
 """Second spellings: top-level functions that PyTorch also has elsewhere, loaded when first named.
 
-Losses take the reduction as a number here (0 none, 1 mean, 2 sum), as PyTorch's do. Shapes, dtypes
-and errors are those of the function that each one calls.
+Losses take the reduction as a number here (0 none, the default, 1 mean, 2 sum), as PyTorch's do.
+Shapes, dtypes and errors are those of the function that each one calls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _reduction(number: int) -> str:
 
 # -- losses ---------------------------------------------------------------------------------------
 def binary_cross_entropy_with_logits(
-    input: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 1
+    input: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 0
 ) -> Any:
     """`nn.functional.binary_cross_entropy_with_logits`."""
     return tracec.nn.functional.binary_cross_entropy_with_logits(
@@ -30,7 +30,7 @@ def binary_cross_entropy_with_logits(
 
 
 def cosine_embedding_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 1
+    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 0
 ) -> Any:
     """`nn.functional.cosine_embedding_loss`."""
     return tracec.nn.functional.cosine_embedding_loss(
@@ -40,7 +40,7 @@ def cosine_embedding_loss(
 
 def ctc_loss(
     log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0,
-    reduction: int = 1, zero_infinity: bool = False,
+    reduction: int = 0, zero_infinity: bool = False,
 ) -> Any:  # fmt: skip
     """`nn.functional.ctc_loss`."""
     return tracec.nn.functional.ctc_loss(
@@ -49,7 +49,7 @@ def ctc_loss(
     )  # fmt: skip
 
 
-def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: int = 1) -> Any:
+def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: int = 0) -> Any:
     """`nn.functional.hinge_embedding_loss`."""
     return tracec.nn.functional.hinge_embedding_loss(
         input, target, margin, reduction=_reduction(reduction)
@@ -57,7 +57,7 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
 
 
 def kl_div(input: Any, target: Any, reduction: int = 0, *, log_target: bool = False) -> Any:
-    """`nn.functional.kl_div`; the reduction is none unless it is given."""
+    """`nn.functional.kl_div`."""
     how = _reduction(reduction)
     if how == "mean":  # that function warns of the mean over elements; PyTorch warns there alone
         return tracec.nn.functional.kl_div(
@@ -67,7 +67,7 @@ def kl_div(input: Any, target: Any, reduction: int = 0, *, log_target: bool = Fa
 
 
 def margin_ranking_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 1
+    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 0
 ) -> Any:
     """`nn.functional.margin_ranking_loss`."""
     return tracec.nn.functional.margin_ranking_loss(
@@ -86,7 +86,7 @@ def poisson_nll_loss(
 
 def triplet_margin_loss(
     anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
-    eps: float = 1e-6, swap: bool = False, reduction: int = 1,
+    eps: float = 1e-6, swap: bool = False, reduction: int = 0,
 ) -> Any:  # fmt: skip
     """`nn.functional.triplet_margin_loss`."""
     return tracec.nn.functional.triplet_margin_loss(

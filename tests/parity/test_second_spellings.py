@@ -21,20 +21,28 @@ CELL = (_a(2, 3), _a(2, 4, seed=1))
 # name -> calls, each the positional arguments and the keyword arguments
 CALLS = {
     "binary_cross_entropy_with_logits": [
-        ((_a(3, 2), _a(3, 2, low=0)), {"reduction": r}) for r in range(3)
+        ((_a(3, 2), _a(3, 2, low=0)), r) for r in ({}, *({"reduction": r} for r in range(3)))
     ],
-    "cosine_embedding_loss": [((_a(3, 4), _a(3, 4, seed=1), SIGNS, 0.2, r), {}) for r in range(3)],
+    "cosine_embedding_loss": [
+        ((_a(3, 4), _a(3, 4, seed=1), SIGNS, *r), {}) for r in ((), (0.2, 1), (0.2, 2))
+    ],
     "ctc_loss": [
-        ((np.log(_a(5, 2, 4, low=0.1)), np.array([[1, 2], [3, 1]]), [5, 4], [2, 1], 0, r), {})
-        for r in range(3)
+        ((np.log(_a(5, 2, 4, low=0.1)), np.array([[1, 2], [3, 1]]), [5, 4], [2, 1], *r), {})
+        for r in ((), (0, 0), (0, 1), (0, 2))
     ],
-    "hinge_embedding_loss": [((_a(3), SIGNS, 1.0, r), {}) for r in range(3)],
+    "hinge_embedding_loss": [((_a(3), SIGNS, *r), {}) for r in ((), (1.0, 1), (1.0, 2))],
     "kl_div": [((_a(3, 2), _a(3, 2, low=0.1), r), {}) for r in range(3)]
     + [((_a(3, 2), _a(3, 2, low=0.1)), {})]
     + [((_a(3), _a(3)), {"log_target": True})],
-    "margin_ranking_loss": [((_a(3), _a(3, seed=1), SIGNS, 0.1, r), {}) for r in range(3)],
-    "poisson_nll_loss": [((_a(3), _a(3, low=1, high=4), True, False, 1e-8, r), {}) for r in range(3)],
-    "triplet_margin_loss": [((_a(3, 4), _a(3, 4, seed=1), _a(3, 4, seed=2)), {"reduction": 2})],
+    "margin_ranking_loss": [
+        ((_a(3), _a(3, seed=1), SIGNS, *r), {}) for r in ((), (0.1, 1), (0.1, 2))
+    ],
+    "poisson_nll_loss": [
+        ((_a(3), _a(3, low=1, high=4), True, False, 1e-8, r), {}) for r in range(3)
+    ],
+    "triplet_margin_loss": [
+        ((_a(3, 4), _a(3, 4, seed=1), _a(3, 4, seed=2)), o) for o in ({}, {"reduction": 2})
+    ],
     "alpha_dropout": [((_a(3), 0.5, False), {})],
     "feature_alpha_dropout": [((_a(3, 2, 2), 0.5, False), {})],
     "feature_dropout": [((_a(3, 2, 2), 0.5, False), {}), ((_a(3, 2), 0.0, True), {})],
