@@ -128,7 +128,11 @@ def _rows_in_order(lowering: Lowering) -> list[tuple[Node, Value]]:
     inner = loops.merged([body.close() for _ in kept][::-1])
     body.place(loops.nest(inner, ["serial"] * (len(inner) - 1) + ["vector"]))
     rows = loops.merged([body.close() for _ in axes][::-1])
-    block = max(_MIN_ROWS, -(-cost.known(rows[0].extent) // _ROW_BLOCKS))
+    # Only the outermost loop is cut; there are at least two blocks.
+    whole = cost.known(rows[0].extent)
+    inner = cost.known(dims.product(frame.extent for frame in rows[1:]))
+    block = max(_MIN_ROWS, -(-whole * inner // _ROW_BLOCKS))
+    block = min(-(-block // max(1, inner)), -(-whole // 2))
     over.extent = loops.split(rows, 0, block, over.var).extent
     at = body.open(width)
     for _, term, total in sums:
@@ -152,6 +156,7 @@ def _rows_in_order(lowering: Lowering) -> list[tuple[Node, Value]]:
 def _final_group(group: Group, partials: list[tuple[Node, Value]]) -> Group:
     """The group that reduces partial results and computes what follows from them."""
     v0 = partials[0][1]
+    assert v0.shape[0] != 1, "a space has no sizes of 1"
     final = Group(-1, tuple(v0.shape), axes=(0,))
     for node, v in partials:
         assert node.op is not None

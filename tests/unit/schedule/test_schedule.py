@@ -264,7 +264,6 @@ def test_attention_like_batches(heads):
     np.testing.assert_allclose(run_program(program, args)[0], want, rtol=1e-4, atol=1e-4)
 
 
-
 def test_wide_column_sums_read_rows_in_order():
     """Sums over many wide rows keep the sums of all columns in scratch, row after row."""
 
@@ -274,4 +273,18 @@ def test_wide_column_sums_read_rows_in_order():
     program = check(body, f32(600, 200), rtol=2e-4)
     first = program.steps[0].kernel
     assert sum(isinstance(s, Scratch) for s in first.body) == 2
+    assert len(program.steps) == 2
+
+
+@pytest.mark.parametrize("outer", [2, 3, 8])
+def test_wide_column_sums_over_few_outer_rows(outer):
+    """The loop that is cut into blocks may be shorter than a block of rows should be."""
+
+    def body(b, x, y):
+        low = b.emit("permute", (x,), {"perm": (0, 2, 1, 3)})[0]
+        high = b.emit("permute", (y,), {"perm": (0, 2, 1, 3)})[0]
+        return b.reduce(b.emit("concat", (low, high), {"axis": 2})[0], "sum", (0, 1))
+
+    halves = f32(outer, 4, 480 // outer, 32)
+    program = check(body, halves, halves, rtol=2e-4)
     assert len(program.steps) == 2
