@@ -130,9 +130,9 @@ def _rows_in_order(lowering: Lowering) -> list[tuple[Node, Value]]:
     rows = loops.merged([body.close() for _ in axes][::-1])
     # Only the outermost loop is cut; there are at least two blocks.
     whole = cost.known(rows[0].extent)
-    inner = cost.known(dims.product(frame.extent for frame in rows[1:]))
-    block = max(_MIN_ROWS, -(-whole * inner // _ROW_BLOCKS))
-    block = min(-(-block // max(1, inner)), -(-whole // 2))
+    each = max(1, cost.known(dims.product(frame.extent for frame in rows[1:])))
+    block = max(_MIN_ROWS, -(-whole * each // _ROW_BLOCKS))
+    block = min(-(-block // each), -(-whole // 2))
     over.extent = loops.split(rows, 0, block, over.var).extent
     at = body.open(width)
     for _, term, total in sums:
