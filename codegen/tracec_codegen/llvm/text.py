@@ -322,7 +322,8 @@ class Function(Flow):
         """
         if lanes == 1:
             return self.icmp("sgt", self.operand(count), 0)
-        element = f"i{max(bits, 8)}"
+        narrowest = 8 if lanes < 128 else 16  # which count to `lanes` with a sign
+        element = f"i{max(bits, narrowest)}"
         clamped = self.smax(self.smin(self.operand(count), lanes), 0)
         if element != "i64":
             clamped = self.cast("trunc", clamped, element)

@@ -42,6 +42,22 @@ def test_loop_with_masked_tail(lanes: int, n: int) -> None:
     np.testing.assert_array_equal(x, expected)
 
 
+@pytest.mark.parametrize("lanes", [64, 128, 256])
+def test_masks_of_many_narrow_lanes(lanes: int) -> None:
+    """Bytes cannot count to 128 with a sign."""
+    module = Module()
+    f = module.function("fill", [("x", "ptr"), ("n", "i64")])
+    x, n = f.parameters
+    vector = text.vector_type("i8", lanes)
+    f.masked_store(text.constant(vector, 1), x, f.lane_mask(n, lanes, 8))
+    f.ret()
+    fill = load_object(compile_text(str(module)), ["fill"]).function("fill", None, POINTER, INT64)
+    for count in (-3, 0, 1, lanes // 2, lanes // 2 + 1, lanes - 1, lanes, lanes + 9):
+        bytes_ = np.zeros(2 * lanes, np.uint8)
+        fill(bytes_.ctypes.data, count)
+        assert bytes_.sum() == bytes_[:lanes].sum() == min(max(count, 0), lanes), count
+
+
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "sse2", "neon", "generic"])
 def test_every_isa_emits(isa: str) -> None:
     target = named_target(isa)
