@@ -17,9 +17,11 @@ _LEAF_DTYPES = ("f4", "f4", "f4", "f8", "i8", "b1")
 _LARGEST_LEAF = {"f4": 2.0, "f8": 2.0, "i8": 4.0, "b1": 1.0}
 
 
-def generate(integer: Callable[[int, int], int], with_gradients: bool, most_steps: int) -> Program:
+def generate(
+    integer: Callable[[int, int], int], with_gradients: bool, most_steps: int, large: bool = False
+) -> Program:
     """A program of at most `most_steps` steps, decided by calls of `integer(low, high)`."""
-    state = State(integer, with_gradients)
+    state = State(integer, with_gradients, large)
     leaves, steps = [], []
     shape = state.shape()
     for k in range(integer(1, 3)):
@@ -45,9 +47,9 @@ def generate(integer: Callable[[int, int], int], with_gradients: bool, most_step
     return Program(tuple(leaves), tuple(steps), tuple(sorted(kept)))
 
 
-def from_seed(seed: int, index: int, most_steps: int = 12) -> Program:
+def from_seed(seed: int, index: int, most_steps: int = 12, large: bool = False) -> Program:
     """Program number `index` of the sequence `seed`; every fourth one wants gradients."""
-    return generate(random.Random(f"{seed}/{index}").randint, index % 4 == 3, most_steps)
+    return generate(random.Random(f"{seed}/{index}").randint, index % 4 == 3, most_steps, large)
 
 
 @st.composite

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.programs import Context
-from tests.fuzz.state import LARGEST, MOST_ELEMENTS, Made, Meta, State, broadcast, promote
+from tests.fuzz.state import LARGEST, Made, Meta, State, broadcast, promote
 
 SCALARS = (-2, -1, 2, 3, -1.5, -0.25, 0.5, 0.75, 2.0)
 DUMMY = np.zeros(())
@@ -125,7 +125,7 @@ def _pair(s: State, accept: Callable[[Meta], bool]) -> tuple[int, int, tuple[int
         if not accept(m):
             return False
         shape = broadcast(a, m.shape)
-        return shape is not None and math.prod(shape) <= MOST_ELEMENTS
+        return shape is not None and math.prod(shape) <= s.most
 
     second = s.pick(fits)
     if second is None:
@@ -354,6 +354,14 @@ define("softmax", _reduction("rows"), lambda c, x, dim: x[0].softmax(dim))
 define("log_softmax", _reduction("rows"), lambda c, x, dim: x[0].log_softmax(dim), weight=1)
 
 
+def _product_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of a @ b for operands of at least one dimension; None if they do not fit."""
+    if a[-1] != b[-2:][0]:
+        return None
+    batch = broadcast(a[:-2], b[:-2])
+    return None if batch is None else (*batch, *a[-2:-1], *(b[-1:] if len(b) > 1 else ()))
+
+
 def _matmul(s: State) -> Made | None:
     first = s.pick(lambda m: m.is_float and len(m.shape) in (1, 2, 3) and m.group.magnitude <= 256)
     if first is None:
@@ -363,11 +371,8 @@ def _matmul(s: State) -> Made | None:
     def result(m: Meta) -> tuple[int, ...] | None:
         if m.dtype != x.dtype or not m.shape or m.group.magnitude > 256:
             return None
-        try:
-            shape = np.matmul(np.empty(x.shape, "?"), np.empty(m.shape, "?")).shape
-        except ValueError:
-            return None
-        return shape if math.prod(shape) <= MOST_ELEMENTS else None
+        shape = _product_shape(x.shape, m.shape)
+        return shape if shape is not None and math.prod(shape) <= s.most else None
 
     second = s.pick(lambda m: result(m) is not None)
     if second is None:
@@ -390,6 +395,8 @@ def _transposed_matmul(s: State) -> Made | None:
     if k is None:
         return None
     x, g = s.values[k], s.values[k].group
+    if x.shape[0] ** 2 > s.most:
+        return None
     magnitude, shape = g.magnitude**2 * max(1, x.shape[1]), (x.shape[0], x.shape[0])
     return (k,), (), s.fresh(shape, x.dtype, magnitude, 2 * g.frac, g.exact, [x], False)
 
@@ -410,7 +417,7 @@ def _join(s: State) -> Made | None:
     y = s.values[second]
     dim = s.integer(0, len(x.shape) - 1)
     shape = x.shape[:dim] + (2 * x.shape[dim],) + x.shape[dim + 1 :]
-    if math.prod(shape) > MOST_ELEMENTS:
+    if math.prod(shape) > s.most:
         return None
     g, h = x.group, y.group
     magnitude, frac = max(g.magnitude, h.magnitude), max(g.frac, h.frac)
@@ -428,7 +435,7 @@ def _take(s: State) -> Made | None:
     x, g = s.values[k], s.values[k].group
     index = [s.integer(-x.shape[0], x.shape[0] - 1) for _ in range(s.integer(1, 5))]
     meta = s.fresh((len(index), *x.shape[1:]), x.dtype, g.magnitude, g.frac, g.exact, [x])
-    return ((k,), (tuple(index),), meta) if meta.numel <= MOST_ELEMENTS else None
+    return ((k,), (tuple(index),), meta) if meta.numel <= s.most else None
 
 
 define("take", _take, lambda c, x, index: x[0][c.T.tensor(list(index))])

@@ -50,12 +50,12 @@ def runner(name: str) -> Any:
     return on_tier
 
 
-def check(seed: int, index: int, subject: Any, oracle: Any) -> str | None:
+def check(seed: int, index: int, large: bool, subject: Any, oracle: Any) -> str | None:
     """None, or the report of a failing program, shrunk."""
     from tests.fuzz.compare import disagreement, shrink
     from tests.fuzz.generate import from_seed
 
-    program = from_seed(seed, index)
+    program = from_seed(seed, index, large=large)
     try:
         found = disagreement(program, subject, oracle)
     except Exception:
@@ -83,7 +83,7 @@ def work(arguments: argparse.Namespace) -> None:
     status = os.open(arguments.status, os.O_WRONLY)
     for index in range(arguments.start, arguments.count, arguments.stride):
         os.pwrite(status, b"%-12d" % index, 0)
-        report = check(arguments.seed, index, subject, oracle)
+        report = check(arguments.seed, index, arguments.large, subject, oracle)
         if report is not None:
             print(json.dumps({"index": index, "report": report}), flush=True)
     os.pwrite(status, b"%-12d" % arguments.count, 0)
@@ -105,7 +105,7 @@ class Worker:
         command = [
             sys.executable, __file__, "--worker", "--start", self.start, "--stride", a.jobs,
             "--count", a.count, "--seed", a.seed, "--status", self.status,
-            "--subject", a.subject, "--oracle", a.oracle,
+            "--subject", a.subject, "--oracle", a.oracle, *(["--large"] if a.large else []),
         ]  # fmt: skip
         with self.output.open("ab") as out, self.errors.open("wb") as err:
             self.process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=err)
@@ -137,7 +137,8 @@ class Worker:
             self.since = float("inf")
         from tests.fuzz.generate import from_seed
 
-        return f"program {at}: {what}\n{from_seed(self.arguments.seed, at)}"
+        program = from_seed(self.arguments.seed, at, large=self.arguments.large)
+        return f"program {at}: {what}\n{program}"
 
     @property
     def done(self) -> bool:
@@ -188,6 +189,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--subject", choices=names, default="compiled")
     parser.add_argument("--oracle", choices=names, default="interpreter")
+    parser.add_argument("--large", action="store_true", help="values of up to 400,000 elements")
     parser.add_argument("--only", type=int, help="run this one program and print it")
     parser.add_argument("--patience", type=float, default=120, help="seconds for one program")
     parser.add_argument("--max-failures", type=int, default=20)
@@ -202,9 +204,9 @@ def main() -> int:
     if arguments.only is not None:
         from tests.fuzz.generate import from_seed
 
-        print(from_seed(arguments.seed, arguments.only))
+        print(from_seed(arguments.seed, arguments.only, large=arguments.large))
         subject, oracle = runner(arguments.subject), runner(arguments.oracle)
-        report = check(arguments.seed, arguments.only, subject, oracle)
+        report = check(arguments.seed, arguments.only, arguments.large, subject, oracle)
         print(f"FAILED\n{report}" if report else "passed")
         return 1 if report else 0
     return drive(arguments)

@@ -15,6 +15,9 @@ from typing import Any, TypeVar
 BITS = {"f4": 24, "f8": 53, "i8": 62, "b1": 2}
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33)
 MOST_ELEMENTS = 3000
+# Sizes at which reductions and loops are cut into blocks
+LARGE_SIZES = (1, 2, 3, 8, 31, 64, 129, 260, 1000, 5000)
+MOST_ELEMENTS_OF_LARGE = 400_000
 LARGEST = 2.0**14  # values above this are not used as operands of anything that grows
 A = TypeVar("A")
 
@@ -52,20 +55,24 @@ Made = tuple[tuple[int, ...], tuple[Any, ...], Meta]
 class State:
     """The values made so far, and the source of choices (`integer`, inclusive bounds)."""
 
-    def __init__(self, integer: Callable[[int, int], int], with_gradients: bool):
+    def __init__(
+        self, integer: Callable[[int, int], int], with_gradients: bool, large: bool = False
+    ):
         self.integer = integer
         self.with_gradients = with_gradients
+        self.sizes = LARGE_SIZES if large else SIZES
+        self.most = MOST_ELEMENTS_OF_LARGE if large else MOST_ELEMENTS  # elements of a value
         self.values: list[Meta] = []
 
     def choice(self, options: Sequence[A]) -> A:
         return options[self.integer(0, len(options) - 1)]
 
     def size(self) -> int:
-        return 0 if self.integer(0, 29) == 29 else self.choice(SIZES)
+        return 0 if self.integer(0, 29) == 29 else self.choice(self.sizes)
 
     def shape(self) -> tuple[int, ...]:
         shape = [self.size() for _ in range(self.integer(0, 3))]
-        while math.prod(shape) > MOST_ELEMENTS:
+        while math.prod(shape) > self.most:
             shape[shape.index(max(shape))] = 3
         return tuple(shape)
 

@@ -46,6 +46,14 @@ def test_interpreter_agrees_with_pytorch(program: Program) -> None:
     assert found is None, f"{program}\n{found}"
 
 
+def test_large_programs() -> None:
+    """Sizes at which loops and reductions are cut into blocks."""
+    for index in range(40):
+        program = from_seed(11, index, large=True)
+        found = disagreement(program, at_tier(1), at_tier(0))
+        assert found is None, f"{program}\n{found}"
+
+
 def test_programs_run_on_pytorch() -> None:
     """The generator makes what PyTorch accepts, and its bound on rounding holds there."""
     for index in range(300):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.operations import SCALARS, define, numeric, small
-from tests.fuzz.state import BITS, MOST_ELEMENTS, Made, Meta, State, broadcast, needs
+from tests.fuzz.state import BITS, Made, Meta, State, broadcast, needs
 
 
 def _alias(x: Meta, shape: tuple[int, ...], overlap: bool | None = None) -> Meta:
@@ -75,7 +75,7 @@ def _expand(s: State) -> Made | None:
     x = s.values[k]
     more = (s.choice((1, 2, 3)),) * s.integer(0, 1)
     shape = more + tuple(s.choice((1, 2, 5)) if n == 1 else n for n in x.shape)
-    if math.prod(shape) > MOST_ELEMENTS:
+    if math.prod(shape) > s.most:
         return None
     return (k,), (shape,), _alias(x, shape, x.overlap or shape != x.shape)
 
