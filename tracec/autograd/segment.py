@@ -204,6 +204,8 @@ def saves(
     key = (name, types, attrs, wanted)
     found = _saves_memo.get(key)
     if found is None:
+        if len(_saves_memo) >= 20_000:
+            _saves_memo.clear()
         found = _saves_memo[key] = _find_saves(name, types, dict(attrs), wanted)
     return found
 
