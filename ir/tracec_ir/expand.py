@@ -11,7 +11,8 @@ from .core import Func, Value
 from .optable import OpDef, lookup
 from .types import Type
 
-_memo: dict = {}
+_memo: dict[tuple, tuple[Func, frozenset]] = {}
+_NOTHING: tuple[None, frozenset] = (None, frozenset())
 _LIMIT = 4096
 
 
@@ -20,8 +21,8 @@ def expansion(d: OpDef, types: tuple[Type, ...], attrs: dict) -> Func:
     from . import promote
 
     key = (d.name, types, tuple(map(attr_key, attrs.values())), promote.default_float)
-    func = _memo.get(key)
-    if func is None or not _holds(func.guards, types, attrs):
+    func, hints = _memo.get(key, _NOTHING)
+    if func is None or (hints and hints != _hints(types, attrs)):
         b = Builder()
         params = [
             Value(t, name=n) for t, n in zip(types, _operand_names(d, len(types)), strict=True)
@@ -33,20 +34,17 @@ def expansion(d: OpDef, types: tuple[Type, ...], attrs: dict) -> Func:
         func.guards = relied or None
         if len(_memo) >= _LIMIT:
             _memo.clear()
-        _memo[key] = func
+        _memo[key] = func, _hints(types, attrs)
     if func.guards:
         dims.rely(func.guards)  # what the body decided by hint holds for this use of it
     return func
 
 
-def _holds(guards: dims.Guards | None, types: tuple[Type, ...], attrs: dict) -> bool:
-    """Whether the hints at hand decide as those did that a remembered body was made with."""
-    if not guards:
-        return True
-    given = [s for thing in (types, tuple(attrs.values())) for s in dims.symbols_in(thing)]
-    sizes = {s.name: s.hint for s in given if s.hint is not None}
-    names = {s.name for guard in guards for s in dims.symbols_in(guard[1:])}
-    return names <= sizes.keys() and guards.hold(sizes)
+def _hints(types: tuple[Type, ...], attrs: dict) -> frozenset[tuple[str, int | None]]:
+    """The symbols in types and attributes with their hints, which equality of types ignores: a
+    body decides by them, and the types of its results carry them on."""
+    given = (s for thing in (types, tuple(attrs.values())) for s in dims.symbols_in(thing))
+    return frozenset((s.name, s.hint) for s in given)
 
 
 def _operand_names(d: OpDef, n: int) -> list[str]:

@@ -4,6 +4,7 @@ from tracec_ir import dims, dtypes
 from tracec_ir.builder import Builder
 from tracec_ir.core import Func, Value
 from tracec_ir.expand import expand
+from tracec_ir.generalize import bind, generalize
 from tracec_ir.types import TensorType
 
 
@@ -33,3 +34,17 @@ def test_other_hints_do_not_reuse_decisions():
         assert "must match" in str(error)
     else:
         raise AssertionError(guards)
+
+
+def _grown(size: int) -> Func:
+    """A cache of `size` rows and one more, as generation with a growing cache records it."""
+    cache, row = (Value(TensorType(dtypes.f32, (n, 4))) for n in (size, 1))
+    b = Builder()
+    return b.func("f", [cache, row], b.apply("cat", (cache, row), {"dim": 0}))
+
+
+def test_other_hints_do_not_reuse_types():
+    for size in (17, 23, 40):  # each pair makes a symbol of the same name with another hint
+        general = generalize(_grown(size), _grown(size + 1))
+        assert general is not None
+        assert bind(general, _grown(99)) == {"n0": 99}
