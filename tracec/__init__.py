@@ -150,6 +150,7 @@ _LAZY_MODULES = (
     "backends",
     "cpu",
     "cuda",
+    "distributed",
     "fft",
     "func",
     "jit",

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = {"llvmlite", "lark", "ml_dtypes", "scipy", "torch", "cupy", "safetensors", "tqdm"}
+HEAVY = {"llvmlite", "lark", "ml_dtypes", "scipy", "torch", "cupy", "safetensors", "tqdm", "mpi4py"}
 MODULE_LIMIT = 250  # beyond what `import numpy` loads
 
 

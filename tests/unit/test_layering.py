@@ -11,7 +11,7 @@ ORDER = list(LAYERS)
 FRAMEWORKS = {"torch", "jax", "tensorflow", "keras", "tinygrad", "mlx"}
 # Third-party packages that a layer may import, at load time or later.
 ALLOWED = {
-    "tracec": {"numpy", "ml_dtypes", "cupy"},
+    "tracec": {"numpy", "ml_dtypes", "cupy", "mpi4py"},
     "tracec_runtime": {"numpy", "llvmlite", "safetensors", "ml_dtypes", "cupy", "cupy_backends"},
     "tracec_codegen": {"numpy", "llvmlite", "cupy", "cupy_backends", "ml_dtypes"},
     "tracec_ir": {"numpy", "lark", "ml_dtypes"},
