@@ -65,7 +65,7 @@ class _PerThread:
     being whole, so that others may execute that."""
 
     __slots__ = ("trace", "inference", "thread", "calls", "watched", "running", "parked",
-                 "mode")  # fmt: skip
+                 "mode", "after")  # fmt: skip
 
     def __init__(self):
         self.thread = threading.get_ident()
@@ -73,6 +73,7 @@ class _PerThread:
         self.calls = 0  # module calls in progress without gradients
         self.mode = None  # the dtype of autocast
         self.running: list = []  # backward instructions of runs that have not ended
+        self.after: list = []  # what is called when the present backward run has ended
         self.watched: list = []  # weak references to tensors whose gradients are looked at
         self.trace = Trace(_root(), True, self.thread)
 

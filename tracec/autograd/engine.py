@@ -31,12 +31,21 @@ def backward(roots: list, seeds: list, keep: bool, create_graph: bool, wanted: l
     holder = record._local.h
     outer = holder.trace.grad
     _set_grad(create_graph)
-    running = len(holder.running)
+    running, after = len(holder.running), len(holder.after)
     try:
-        return _Run(keep, create_graph, wanted).run(roots, seeds)
+        out = _Run(keep, create_graph, wanted).run(roots, seeds)
+        while len(holder.after) > after:
+            holder.after.pop(after)()
+        return out
     finally:
         _set_grad(outer)
-        del holder.running[running:]
+        del holder.running[running:], holder.after[after:]
+
+
+def queue_callback(callback) -> None:
+    """Calls `callback()` when the backward run that calls this (from a hook) has ended: when every
+    gradient is in its leaf."""
+    record._local.h.after.append(callback)
 
 
 def _set_grad(on: bool) -> None:

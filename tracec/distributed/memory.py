@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracec_runtime.memory import Buffer, allocate
+from tracec_runtime.memory import ALIGNMENT, Buffer, allocate
 
 from .. import record
 from ..autograd.mode import no_grad
@@ -48,7 +48,8 @@ class Incoming:
         start = 0
         for t in tensors:
             nbytes = t._spec.numel * self.dtype.itemsize
-            self._give(t, Buffer(self.buffer.addr + start, nbytes, self.buffer))
+            part = Buffer(self.buffer.addr + start, nbytes, self.buffer)
+            self._give(t, part if part.addr % ALIGNMENT == 0 else part.copy())
             start += nbytes
 
     def _give(self, x: Tensor, buffer: Buffer) -> None:

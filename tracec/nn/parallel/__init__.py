@@ -1,33 +1,8 @@
-"""Owns DataParallel, which on one device is the module itself."""
+"""PyTorch's ``torch.nn.parallel``: modules trained on several devices or by several processes."""
 
 from __future__ import annotations
 
-from typing import Any
+from .data_parallel import DataParallel
+from .distributed import DistributedDataParallel
 
-import tracec
-
-from ..modules.module import Module
-
-
-class DataParallel(Module):
-    """Splits batches over GPUs; without GPUs it calls the module, as PyTorch does."""
-
-    def __init__(
-        self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0
-    ) -> None:
-        super().__init__()
-        if tracec.cuda.is_available() and tracec.cuda.device_count() > 1 and device_ids != []:
-            raise NotImplementedError("nn.DataParallel over several GPUs")
-        self.module = module
-        self.device_ids: list[Any] = []
-        self.dim = dim
-
-    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
-        return self.module(*inputs, **kwargs)
-
-
-class DistributedDataParallel(Module):
-    """Needs process groups."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("nn.parallel.DistributedDataParallel needs torch.distributed")
+__all__ = ["DataParallel", "DistributedDataParallel"]

@@ -26,7 +26,8 @@ from .sampler import (
 )
 
 __all__ = [
-    "BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset",
+    "BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "DistributedSampler",
+    "IterableDataset",
     "RandomSampler", "Sampler", "SequentialSampler", "StackDataset", "Subset",
     "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "default_collate",
     "default_convert", "get_worker_info", "random_split",
@@ -34,6 +35,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("DistributedSampler", "distributed"):
-        raise NotImplementedError(f"utils.data.{name} needs torch.distributed")
+    if name in ("DistributedSampler", "distributed"):  # they load tracec.distributed
+        from importlib import import_module
+
+        module = import_module(f"{__name__}.distributed")
+        return module if name == "distributed" else module.DistributedSampler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
