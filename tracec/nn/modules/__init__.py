@@ -36,7 +36,7 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
-from .batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
+from .batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .container import ModuleDict, ModuleList, Sequential
 from .conv import (
     Conv1d,
@@ -138,6 +138,7 @@ _LATER = {
         "TransformerDecoderLayer",
     ),
     "adaptive": ("AdaptiveLogSoftmaxWithLoss",),
+    "sync_batchnorm": ("SyncBatchNorm",),
     "lazy": (
         "LazyLinear", "LazyConv1d", "LazyConv2d", "LazyConv3d", "LazyConvTranspose1d",
         "LazyConvTranspose2d", "LazyConvTranspose3d", "LazyBatchNorm1d", "LazyBatchNorm2d",

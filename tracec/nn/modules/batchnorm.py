@@ -131,15 +131,3 @@ class BatchNorm3d(_BatchNorm):
 
     def _check_input_dim(self, input: Any) -> None:
         _expect_dim(input, 5)
-
-
-class SyncBatchNorm(_BatchNorm):
-    """Batch normalisation over processes; needs a process group."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("nn.SyncBatchNorm needs torch.distributed")
-
-    @classmethod
-    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
-        """Not available without process groups."""
-        raise NotImplementedError("nn.SyncBatchNorm needs torch.distributed")
