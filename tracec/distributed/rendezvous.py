@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlparse
@@ -126,6 +127,7 @@ def _end_together() -> None:
         report(kind, value, traceback)
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(0.1)  # so that the launcher passes on what several failing processes say
         from .mpi import abort
 
         abort()

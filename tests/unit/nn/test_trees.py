@@ -28,5 +28,3 @@ def test_wrappers():
     assert nn.DataParallel(layer)(x).tolist() == layer(x).tolist()
     with nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
         assert layer(x).shape == (1, 2)
-    with pytest.raises(NotImplementedError, match="DistributedDataParallel"):
-        nn.parallel.DistributedDataParallel(layer)
