@@ -73,7 +73,7 @@ class _PerThread:
         self.calls = 0  # module calls in progress without gradients
         self.mode = None  # the dtype of autocast
         self.running: list = []  # backward instructions of runs that have not ended
-        self.after: list = []  # what is called when the present backward run has ended
+        self.after: list | None = None  # what is called when the backward run in progress ends
         self.watched: list = []  # weak references to tensors whose gradients are looked at
         self.trace = Trace(_root(), True, self.thread)
 

@@ -31,21 +31,28 @@ def backward(roots: list, seeds: list, keep: bool, create_graph: bool, wanted: l
     holder = record._local.h
     outer = holder.trace.grad
     _set_grad(create_graph)
-    running, after = len(holder.running), len(holder.after)
+    running, outermost = len(holder.running), holder.after is None
+    if outermost:
+        holder.after = []
     try:
         out = _Run(keep, create_graph, wanted).run(roots, seeds)
-        while len(holder.after) > after:
-            holder.after.pop(after)()
+        while outermost and holder.after:
+            holder.after.pop(0)()
         return out
     finally:
         _set_grad(outer)
-        del holder.running[running:], holder.after[after:]
+        del holder.running[running:]
+        if outermost:
+            holder.after = None
 
 
 def queue_callback(callback) -> None:
-    """Calls `callback()` when the backward run that calls this (from a hook) has ended: when every
-    gradient is in its leaf."""
-    record._local.h.after.append(callback)
+    """Calls `callback()` when the backward run in progress (the outermost one) has ended and every
+    gradient is in its leaf. RuntimeError outside of one."""
+    after = record._local.h.after
+    if after is None:
+        raise RuntimeError("Final callbacks can only be installed during backward pass.")
+    after.append(callback)
 
 
 def _set_grad(on: bool) -> None:

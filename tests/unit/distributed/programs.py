@@ -325,6 +325,29 @@ def same_unused_parameters(torch, dist, rank):
     return [found, error_of(model, x), error_of(wrap, torch.nn.ReLU())]
 
 
+def same_checkpoint(torch, dist, rank):
+    """Backward passes inside the backward pass."""
+    from importlib import import_module
+
+    checkpoint = import_module(f"{torch.__name__}.utils.checkpoint").checkpoint
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.ModuleList(torch.nn.Linear(3, 3) for _ in range(3))
+
+        def forward(self, x):
+            x = self.layers[0](x)
+            x = checkpoint(self.layers[1], x, use_reentrant=True)
+            return self.layers[2](x)
+
+    model = torch.nn.parallel.DistributedDataParallel(filled(torch, Model().double()))
+    for step in range(2):
+        x = torch.arange(6, dtype=torch.float64).view(2, 3) + rank + step
+        model(x).pow(2).sum().backward()
+    return [p.grad.tolist() for p in model.parameters()]
+
+
 def same_sampler(torch, dist, rank):
     sampler = torch.utils.data.DistributedSampler
     found = []
