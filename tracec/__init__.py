@@ -151,6 +151,7 @@ _LAZY_MODULES = (
     "cpu",
     "cuda",
     "distributed",
+    "export",
     "fft",
     "func",
     "jit",

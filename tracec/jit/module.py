@@ -128,11 +128,7 @@ class _Scripted:
         built = self._for(kinds, arguments)
         if built.random:
             return self._eager(args, kwargs)  # the generator's state is not part of a script
-        results = execute(built, arguments)
-        for name, index in built.updates:
-            with _no_grad():
-                record.assign(built.weights[name], results[index])
-        return fill_slots(built.structure, results)
+        return run_built(built, arguments)
 
     def _needs_gradients(self, arguments: Mapping[str, Any]) -> bool:
         if not record.current().grad:
@@ -183,6 +179,16 @@ class _Scripted:
             )
         weights = {name: t.detach()._array() for name, t in built.weights.items()}
         write(path, IRModule([built.func]), weights)
+
+
+def run_built(built: Built, arguments: Mapping[str, Any]) -> Any:
+    """What the original returns for arguments by parameter name; weights that it writes are
+    written."""
+    results = execute(built, arguments)
+    for name, index in built.updates:
+        with _no_grad():
+            record.assign(built.weights[name], results[index])
+    return fill_slots(built.structure, results)
 
 
 def _kind(name: str, value: Any) -> Any:

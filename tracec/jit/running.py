@@ -79,8 +79,8 @@ def _value(x: Any) -> Any:
 class LoadedModule:
     """A saved model as a function of tensors."""
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self._model = load_standalone(path)
+    def __init__(self, source: str | os.PathLike[str] | Model):
+        self._model = source if isinstance(source, Model) else load_standalone(source)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if any(t.requires_grad for t in tensors_in([args, kwargs])):
@@ -93,6 +93,11 @@ class LoadedModule:
         return results[0] if len(results) == 1 else results
 
     forward = __call__
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the inputs, in order."""
+        return [name for name, _ in self._model.inputs]
 
     @property
     def graph(self) -> str:
