@@ -256,8 +256,8 @@ def _unary(c: Call, name: str, a: Value) -> Value:
 
 
 @lowering("atan2")
-def _binary(c: Call, name: str, a: Value, b: Value) -> Value:
-    return vmath.binary(c.f, c.state.target, name, a, b)
+def _atan2(c: Call, a: Value, b: Value) -> Value:
+    return vmath.binary(c.f, c.state.target, "atan2", a, b)
 
 
 @lowering("pow")
