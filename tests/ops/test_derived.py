@@ -175,7 +175,7 @@ def test_hypotenuses_of_every_size(code, scale):
 
 @pytest.mark.parametrize("name", sorted(DIVIDES))
 def test_integers_divided_by_zero(name):
-    """An error in the interpreter, its expansion included; 0 or the rest 0, and no trap, natively."""
+    """An error in the interpreter, its expansion included; natively 0, and no trap."""
     func = function(name, "i32", 4)
     x = np.array([-(2**31), 5, -7, 0], np.int32)
     for run in (Closures(func), Closures(expand(func, keep=lambda op: False))):
