@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.unit.codegen.kernels import Compiled, ulps
+from tests.unit.codegen.kernels import Compiled
 from tests.unit.schedule.execute import run_program
 from tracec_codegen.kernel.core import Loop
 from tracec_codegen.schedule import schedule
@@ -108,13 +108,6 @@ def assert_equal(name: str, found: np.ndarray, want: np.ndarray, arrays: list) -
         return
     half = want.dtype.itemsize == 2
     a, b = (v.astype(np.float32) if half else v for v in (found, want))
-    if name == "hypot" and not half:
-        # squares, sum and root are rounded, after an exact scaling
-        distance = ulps(a, np.hypot(*(v.astype(np.longdouble) for v in arrays)))
-        worst = int(np.argmax(distance))
-        bound = 0.51 if a.dtype == np.float32 else 1.25
-        assert distance[worst] <= bound, (arrays[0][worst], arrays[1][worst], a[worst], b[worst])
-        return
     np.testing.assert_array_equal(a, b)
     if name not in EITHER_ZERO:
         number = ~np.isnan(b)
@@ -157,20 +150,6 @@ def test_native_code_is_the_reference(name, isa):
             continue
         func, arrays, want = found
         assert_equal(name, native(func, arrays, isa), want, arrays)
-
-
-@pytest.mark.parametrize("code", ["f32", "f64"])
-@pytest.mark.parametrize("scale", [1.0, 1e-300, 1e300, 1e-312])
-def test_hypotenuses_of_every_size(code, scale):
-    rng = np.random.default_rng(3)
-    dtype = dtypes.by_code(code).numpy
-    x = (np.exp(rng.normal(size=20000) * 3) * rng.choice([1, 1, -1], 20000)).astype(dtype)
-    y = np.concatenate([rng.normal(size=15000) * 5, rng.integers(-9, 9, 5000)]).astype(dtype)
-    if code == "f64":
-        x, y = x * scale, y * scale
-    func = function("hypot", code, x.size)
-    for found in (Closures(expand(func, keep=lambda op: False))(x, y)[0], native(func, [x, y])):
-        assert_equal("hypot", found, np.hypot(x, y), [x, y])
 
 
 @pytest.mark.parametrize("name", sorted(DIVIDES))

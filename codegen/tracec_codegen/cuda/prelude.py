@@ -11,7 +11,7 @@ _FUNCTIONS = """
 exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
 erf erfc erfinv lgamma floor ceil trunc rint sqrt
 """.split()
-_FUNCTIONS_OF_TWO = "pow atan2".split()
+_FUNCTIONS_OF_TWO = "pow atan2 hypot".split()
 
 
 def _wrappers() -> str:

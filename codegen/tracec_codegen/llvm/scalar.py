@@ -255,9 +255,9 @@ def _unary(c: Call, name: str, a: Value) -> Value:
     return vmath.unary(c.f, c.state.target, name, a)
 
 
-@lowering("atan2")
-def _atan2(c: Call, a: Value, b: Value) -> Value:
-    return vmath.binary(c.f, c.state.target, "atan2", a, b)
+@lowering("atan2", "hypot")
+def _binary(c: Call, name: str, a: Value, b: Value) -> Value:
+    return vmath.binary(c.f, c.state.target, name, a, b)
 
 
 @lowering("pow")

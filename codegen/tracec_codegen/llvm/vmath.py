@@ -16,7 +16,7 @@ from .vreal import Real
 UNARY = ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin",
          "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc",
          "erfinv", "lgamma", "digamma")
-BINARY = ("pow", "atan2")
+BINARY = ("pow", "atan2", "hypot")
 _SINGLE = {"exp": vmath32.exp, "log": vmath32.log, "tanh": vmath32.tanh, "erf": vmath32.erf}
 _PERIODIC = ("sin", "cos", "tan")
 
@@ -49,7 +49,11 @@ def binary(f: Function, target: Target, name: str, x: Value, y: Value) -> Value:
         return _pow(r, x, y)
     wide = Real(f, target, with_element(x.type, "double"))
     a, b = f.cast("fpext", x, "double"), f.cast("fpext", y, "double")
-    return f.cast("fptrunc", vmath64.atan2(wide, a, b, True), "float")
+    if name == "atan2":
+        return f.cast("fptrunc", vmath64.atan2(wide, a, b, True), "float")
+    length = f.cast("fptrunc", wide.sqrt(f.fadd(f.fmul(a, a), f.fmul(b, b))), "float")
+    infinite = f.or_(f.fcmp("oeq", r.abs(x), math.inf), f.fcmp("oeq", r.abs(y), math.inf))
+    return r.select(infinite, math.inf, length)
 
 
 def _pow(r: Real, x: Value, y: Value) -> Value:

@@ -1,4 +1,4 @@
-"""Functions of floating-point numbers that look at signs, bits and NaN, and the hypotenuse."""
+"""Functions of floating-point numbers that look at signs, bits and NaN."""
 
 from __future__ import annotations
 
@@ -67,8 +67,9 @@ def _copysign_grad(b, g, x, y, out):
 @binary(np.copysign, _copysign_grad, promote="float", samples=s.binary(), derived="exact")
 def copysign(b, x, y):
     """The magnitude of x with the sign of y."""
-    magnitude = b.bitwise_and(bits(b, x), ~_lowest(x.dtype))
-    return with_bits(b, b.bitwise_or(magnitude, sign_bit(b, y)), x.dtype)
+    x_bits, y_bits = bits(b, x), bits(b, y)
+    differ = b.bitwise_and(b.bitwise_xor(x_bits, y_bits), _lowest(x.dtype))
+    return with_bits(b, b.bitwise_xor(x_bits, differ), x.dtype)
 
 
 # -- neighbours -----------------------------------------------------------------------------------
@@ -130,30 +131,3 @@ def fmin(b, x, y):
     if x.dtype.kind != "f":
         return b.emit1("minimum", x, y)
     return b.select(b.eq(y, y), b.select(b.lt(x, y), x, y), x)
-
-
-# -- lengths --------------------------------------------------------------------------------------
-_LARGE, _SCALE = 2.0**500, 2.0**600
-
-
-@binary(np.hypot, lambda b, g, x, y, out: (b.mul(g, b.div(x, out)), b.mul(g, b.div(y, out))),
-        samples=s.binary(second=(0.5, 3)), derived="rounding")  # fmt: skip
-def hypot(b, x, y):
-    """sqrt(x^2 + y^2)."""
-    sides = [b.cast(v, dtypes.f64) for v in (x, y)]
-    if x.dtype is not dtypes.f64:  # neither overflow nor underflow
-        length = b.sqrt(b.add(*(b.mul(v, v) for v in sides)))
-    else:
-        longer = b.maximum(b.abs(x), b.abs(y))
-        large, small = b.gt(longer, _LARGE), b.lt(longer, 1 / _LARGE)
-
-        def power(if_large: float, if_small: float) -> Value:
-            one, up, down = (b.full(k, x.dtype, x.shape) for k in (1.0, if_large, if_small))
-            return b.select(large, up, b.select(small, down, one))
-
-        scale = power(1 / _SCALE, _SCALE)
-        sides = [b.mul(v, scale) for v in sides]
-        length = b.sqrt(b.add(*(b.mul(v, v) for v in sides)))
-        length = b.mul(length, power(_SCALE, 1 / _SCALE))
-    infinite = b.logical_or(*(b.eq(b.abs(v), math.inf) for v in (x, y)))
-    return b.select(infinite, b.full(math.inf, x.dtype, x.shape), b.cast(length, x.dtype))

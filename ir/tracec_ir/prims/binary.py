@@ -155,6 +155,12 @@ def atan2(x, y):
     """The angle of the point (y, x), in [-pi, pi]."""
 
 
+@binary(np.hypot, lambda b, g, x, y, out: (b.mul(g, b.div(x, out)), b.mul(g, b.div(y, out))),
+        llvm="vmath:hypot", cost=12, samples=s.binary(second=(0.5, 3)))  # fmt: skip
+def hypot(x, y):
+    """sqrt(x^2 + y^2)."""
+
+
 # -- bits -----------------------------------------------------------------------------------------
 @binary(np.bitwise_and, None, promote="int", kinds="bui", llvm="and", cuda="&",
         samples=s.binary(kinds="ib"))  # fmt: skip

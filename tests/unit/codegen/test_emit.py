@@ -82,7 +82,7 @@ def compare(op: str, found: np.ndarray, exact: np.ndarray, dtype) -> None:
 
 def dtypes_of(op: str) -> tuple:
     promote = optable.lookup(op).pointwise.promote
-    if promote == "float" and op != "div":
+    if promote == "float" and op != "div" or op == "hypot":
         return FLOATS
     if promote == "int":
         return INTEGERS if op in ("shl", "shr") else (*INTEGERS, b1)

@@ -100,7 +100,7 @@ def pairs(dtype) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("dtype", [f32, f64])
 @pytest.mark.parametrize(("name", "function"), [("pow", np.power), ("atan2", np.arctan2),
-                                                ("fmod", np.fmod)])
+                                                ("hypot", np.hypot), ("fmod", np.fmod)])
 def test_two_operands(name: str, function: np.ufunc, dtype) -> None:
     x, y = pairs(dtype.numpy)
     wide = float if dtype is f32 else np.longdouble
