@@ -7,8 +7,9 @@ function that no batched operand reaches is not repeated at all.
     f(x: f32[4], w: f32[4]) = mul(x, w)          batched over x, 8 examples:
     g(x: f32[8 x 4], w: f32[4]) = mul(x, broadcast(w) [shape=(8, 4)])
 
-The rules of the primitives stand in `batching_rules`, one per family. A composite is batched
-through its expansion; one with a derivative of its own becomes a `mapped` op, which keeps that.
+The rules of the primitives stand in `batching_rules`, one per family; that of pointwise ones serves
+pointwise composites too. Another composite is batched through its expansion; one with a derivative
+of its own becomes a `mapped` op, which keeps that.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Batching:
         d = lookup(op.name)
         if not any(on) and not (self.different and _draws(op)):
             return self.b.emit(op.name, xs, op.attrs, op.regions), [False] * len(op.results)
-        if d.is_primitive:
+        if d.is_primitive or d.pointwise is not None:
             out = rule_of(d)(self, op, xs, on)
             values = out if isinstance(out, tuple) else (out,)
             return values, [True] * len(values)

@@ -107,7 +107,11 @@ class Builder:
             self.cast(v, work) if isinstance(v, Value) else self.const(v, work) for v in operands
         ]
         shape = broadcast_shapes(*(v.shape for v in values))
-        return self.emit(d.name, [self.broadcast_to(v, shape) for v in values], attrs)[0]
+        values = [self.broadcast_to(v, shape) for v in values]
+        if d.inline:
+            assert d.body is not None
+            return d.body(self, *values)
+        return self.emit(d.name, values, attrs)[0]
 
     def scalar(self, number: Number) -> Value:
         """A weakly typed constant."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable
 from functools import cache
 
 from . import dims
 from .builder import Builder, attr_key
-from .core import Func, Value
+from .core import Func, Op, Value
 from .optable import OpDef, lookup
 from .types import Type
 
@@ -57,8 +57,22 @@ def _is_composite(name: str) -> bool:
     return not lookup(name).is_primitive
 
 
-def expand(func: Func, rules: dict | None = None, keep: Set[str] = frozenset()) -> Func:
-    """`func` with every composite replaced by primitives, except those named in `keep`.
+Keep = Callable[[Op], bool]
+
+
+def has_reference(op: Op) -> bool:
+    """Whether NumPy computes this op in one step."""
+    return lookup(op.name).numpy is not None
+
+
+def on_host(op: Op) -> bool:
+    """Whether this op is left to its NumPy reference in compiled programs too: kernels hold no
+    complex numbers."""
+    return has_reference(op) and any(v.dtype.kind == "c" for v in op.operands)
+
+
+def expand(func: Func, rules: dict | None = None, keep: Keep = on_host) -> Func:
+    """`func` with every composite replaced by primitives, except those that `keep` chooses.
 
     Before: `%1 = softmax(%0) [dim=-1] : f32[4x8]`; after: reduce, sub, exp, reduce, div.
     """
@@ -70,18 +84,16 @@ def expand(func: Func, rules: dict | None = None, keep: Set[str] = frozenset()) 
     return out
 
 
-def _expand_into(b: Builder, func: Func, env: dict[Value, Value], keep: Set[str]) -> None:
+def _expand_into(b: Builder, func: Func, env: dict[Value, Value], keep: Keep) -> None:
     for op in func.ops:
         operands = [env[v] for v in op.operands]
         if op.loc:
             b.loc = op.loc
-        if op.name not in keep and _is_composite(op.name):
+        if _is_composite(op.name) and not keep(op):
             inner = expansion(lookup(op.name), tuple(v.type for v in operands), op.attrs)
             scope = dict(zip(inner.params, operands, strict=True))
             _expand_into(b, inner, scope, keep)
             env.update(zip(op.results, (scope[v] for v in inner.results), strict=True))
-        elif op.name == "detach":
-            env[op.results[0]] = operands[0]
         else:
             regions = tuple(expand(r, b.rules, keep) for r in op.regions)
             out = b.emit(op.name, operands, op.attrs, regions)

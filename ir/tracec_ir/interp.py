@@ -1,7 +1,8 @@
 """The NumPy reference interpreter: the oracle of every backend, and tier 0 of execution.
 
 A function is turned once into a list of closures over a table of slots; running it is calling them
-in order. Composites are expanded first. Results never share memory with arguments or each other.
+in order. Composites without a reference of their own are expanded first. Results never share memory
+with arguments or each other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from .core import Func, Op
 from .dims import Poly, Sym, evaluate, symbols
-from .expand import expand
+from .expand import expand, has_reference
 from .optable import lookup
 from .prims.rules import is_half
 from .types import ScalarType, TensorType, Type
@@ -28,7 +29,12 @@ def run(func: Func, *args: Any) -> list:
 
 def closures(func: Func) -> Closures:
     """`func` prepared for repeated execution."""
-    return Closures(expand(func))
+    return Closures(executable(func))
+
+
+def executable(func: Func) -> Func:
+    """`func` as operations that have a NumPy reference."""
+    return expand(func, keep=has_reference)
 
 
 class Closures:

@@ -3,6 +3,7 @@
 A *primitive* has a type rule, a NumPy reference and, if it is differentiable, a `vjp`; codegen
 knows it through the data here (`pointwise`, `kernel`). A *composite* is a plain function over a
 `Builder`; its types follow from running the body, its derivative too unless it states a better one.
+A composite with a NumPy reference of its own is one step wherever NumPy executes it.
 """
 
 from __future__ import annotations
@@ -102,11 +103,10 @@ class OpDef:
 
     def infer(self, types: Iterable[Type], attrs: dict, regions: tuple = ()) -> tuple[Type, ...]:
         """The result types; raises what PyTorch raises for wrong operands."""
-        if self.body is not None:
+        if self.infer_rule is None:
             from .expand import expansion
 
             return tuple(v.type for v in expansion(self, tuple(types), attrs).results)
-        assert self.infer_rule is not None
         operands = (*types, regions) if self.regions else tuple(types)
         out = self.infer_rule(*operands, **attrs)
         return out if isinstance(out, tuple) else (out,)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from . import dims
 from .core import Func, Module, Op, Value
+from .expand import on_host
 from .optable import OpDef, lookup
 from .printer import attr_text
 from .types import TensorType, Type
@@ -61,7 +62,7 @@ def _op(op: Op, where: str, defined: dict[Value, str], stage: str) -> None:
         d = lookup(op.name)
     except KeyError as error:
         raise VerifyError(f"{where}: {error.args[0]}") from None
-    if stage == "primitive" and not d.is_primitive:
+    if stage == "primitive" and not d.is_primitive and not on_host(op):
         raise VerifyError(f"{where}: a composite is not legal at the stage 'primitive'")
     for i, v in enumerate(op.operands):
         if v not in defined:

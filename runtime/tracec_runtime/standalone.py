@@ -21,8 +21,7 @@ from tracec_ir import dims
 from tracec_ir.core import Func
 from tracec_ir.dims import Dim
 from tracec_ir.dtypes import DType
-from tracec_ir.expand import expand
-from tracec_ir.interp import Closures, bind_sizes
+from tracec_ir.interp import Closures, bind_sizes, executable
 from tracec_ir.specialize import specialize
 from tracec_ir.types import ScalarType, TensorType, Type
 
@@ -179,7 +178,7 @@ class Variant:
         # deriving the types again finds the relations between sizes that the function relies on,
         # whatever the file says
         with default_float(default), dims.guards() as relied:
-            self.func = expand(entry)
+            self.func = executable(entry)
         self.guards = dims.Guards(dict.fromkeys([*(entry.guards or ()), *relied]))
         self.tier = Tier(self.func)
         self._interpreter: Interpreter | None = None

@@ -12,17 +12,19 @@ from tracec_ir.optable import all_ops, lookup  # noqa: E402
 
 SPELLED = {
     "idiv": lambda x, y: torch.div(x, y, rounding_mode="trunc"),
+    "div": lambda x, y: torch.div(
+        x, y, rounding_mode=None if x.is_floating_point() or x.is_complex() else "trunc"
+    ),
     "floor_divide": lambda x, y: torch.div(x, y, rounding_mode="floor"),
     "shl": torch.bitwise_left_shift,
     "shr": torch.bitwise_right_shift,
     "mul": torch.mul,
     "select": torch.where,
 }
-NOT_POINTWISE_IN_TORCH = {"cast", "bitcast", "detach"}
+NOT_POINTWISE_IN_TORCH = {"cast", "bitcast"}
 POINTWISE = [
-    n for n, d in all_ops().items()
-    if d.is_primitive and d.pointwise is not None and n not in NOT_POINTWISE_IN_TORCH
-]  # fmt: skip
+    n for n, d in all_ops().items() if d.pointwise is not None and n not in NOT_POINTWISE_IN_TORCH
+]
 
 # Where the references differ from PyTorch by more than rounding, in units of the last place.
 ULPS = {"tan": 8, "erfinv": 8, "lgamma": 60, "digamma": 60, "rsqrt": 4, "acosh": 4, "asinh": 4,

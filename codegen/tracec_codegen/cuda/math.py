@@ -13,7 +13,7 @@ from .types import from_memory, register_type, to_memory
 
 _WRAPPING = {"+": "add", "-": "sub", "*": "mul"}
 _OF_TRUTH = {"&": "&&", "|": "||", "^": "!="}
-_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+_COMPARISONS = ("==", "<", "<=")
 _WHOLE = ("floor", "ceil", "trunc", "rint")  # of an integer: itself
 _BITS = {
     "f16": ("__half_as_ushort", "__ushort_as_half"),
@@ -33,8 +33,6 @@ def expression(op: str, args: list[str], types: list[DType], dtype: DType) -> st
     if facts is None:
         raise NotImplementedError(f"no CUDA lowering of pointwise op '{op}'")
     spelling = facts.cuda
-    if not spelling:  # detach
-        return args[0]
     of = types[0]
     if spelling.isidentifier():
         return _call(spelling, args, of)
@@ -42,30 +40,19 @@ def expression(op: str, args: list[str], types: list[DType], dtype: DType) -> st
         return f"{args[0]} ? {args[1]} : {args[2]}"
     if spelling in _COMPARISONS:
         return f"{args[0]} {spelling} {args[1]}"
-    if spelling == "!":
-        return f"!{_truth(args[0], of)}"
     if spelling == "~":
         return f"!{args[0]}" if of is b1 else f"({register_type(of)})~{args[0]}"
-    return _operator(op, spelling, args, of)
+    return _operator(spelling, args, of)
 
 
 def _call(name: str, args: list[str], of: DType) -> str:
-    if not of.is_floating_point:
-        if name in _WHOLE:
-            return args[0]
-        if name == "isnan":
-            return "false"
-        name = {"fmax": "max", "fmin": "min"}.get(name, name)
-    elif name == "isnan":
-        return f"{args[0]} != {args[0]}"
+    if not of.is_floating_point and name in _WHOLE:
+        return args[0]
     return f"tc::{name}({', '.join(args)})"
 
 
-def _operator(op: str, operator: str, args: list[str], of: DType) -> str:
+def _operator(operator: str, args: list[str], of: DType) -> str:
     a, b = args
-    if op.startswith("logical_"):
-        a, b = _truth(a, of), _truth(b, of)
-        of = b1
     if operator in ("<<", ">>"):
         return f"tc::{'shl' if operator == '<<' else 'shr'}({a}, {b})"
     if of.is_floating_point:
@@ -77,10 +64,6 @@ def _operator(op: str, operator: str, args: list[str], of: DType) -> str:
     if of is b1:
         return f"{a} {_OF_TRUTH[operator]} {b}"
     return f"({register_type(of)})({a} {operator} {b})"
-
-
-def _truth(text: str, of: DType) -> str:
-    return text if of is b1 else f"({text} != 0)"
 
 
 def convert(text: str, source: DType, to: DType) -> str:

@@ -11,7 +11,7 @@ _FUNCTIONS = """
 exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
 erf erfc erfinv lgamma floor ceil trunc rint sqrt
 """.split()
-_FUNCTIONS_OF_TWO = "pow atan2 hypot copysign nextafter".split()
+_FUNCTIONS_OF_TWO = "pow atan2 hypot".split()
 
 
 def _wrappers() -> str:
@@ -50,7 +50,6 @@ template <class T> TC T mul(T a, T b) {
 }
 template <class T> TC T neg(T a) { return sub((T)0, a); }
 template <class T> TC T abs(T a) { return a < (T)0 ? neg(a) : a; }
-template <class T> TC T sign(T a) { return (T)((a > (T)0) - (a < (T)0)); }
 template <class T> TC T max(T a, T b) { return a > b ? a : b; }
 template <class T> TC T min(T a, T b) { return a < b ? a : b; }
 template <class T> TC T quotient(T a, T b) {  // toward zero; 0 for b = 0
@@ -99,38 +98,19 @@ TC bool sub(bool a, bool b) { return a != b; }
 TC bool mul(bool a, bool b) { return a && b; }
 TC bool max(bool a, bool b) { return a || b; }
 TC bool min(bool a, bool b) { return a && b; }
-TC bool sign(bool a) { return a; }
 TC bool pow(bool a, bool b) { return a || !b; }
 
 // ---- floating point
-#define TC_REAL(T, FMOD, COPYSIGN, FLOOR, FABS, SQRT)                                         \
+#define TC_REAL(T, FMOD, FABS)                                                                \
   TC T add(T a, T b) { return a + b; }                                                        \
   TC T mul(T a, T b) { return a * b; }                                                        \
   TC T neg(T a) { return -a; }                                                                \
   TC T abs(T a) { return FABS(a); }                                                           \
-  TC T sign(T a) { return (T)((a > 0) - (a < 0)); }                                           \
-  TC T rsqrt(T a) { return (T)1 / SQRT(a); }                                                  \
-  TC T reciprocal(T a) { return (T)1 / a; }                                                   \
   TC T max(T a, T b) { return a != a ? a : a > b ? a : b; }                                   \
   TC T min(T a, T b) { return a != a ? a : a < b ? a : b; }                                   \
-  TC T fmax(T a, T b) { return b != b ? a : a > b ? a : b; }                                  \
-  TC T fmin(T a, T b) { return b != b ? a : a < b ? a : b; }                                  \
-  TC T fmod(T a, T b) { return FMOD(a, b); }                                                  \
-  TC T remainder(T a, T b) {                                                                  \
-    const T rest = FMOD(a, b);                                                                \
-    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;                              \
-  }                                                                                           \
-  TC T floor_divide(T a, T b) { /* from the exact remainder, so never one too high */         \
-    if (b == 0) return a / b;                                                                 \
-    const T rest = FMOD(a, b);                                                                \
-    T q = (a - rest) / b;                                                                     \
-    if (rest != 0 && (rest < 0) != (b < 0)) q = q - (T)1;                                     \
-    if (q == 0) return COPYSIGN((T)0, a / b);                                                 \
-    const T whole = FLOOR(q);                                                                 \
-    return q - whole > (T)0.5 ? whole + (T)1 : whole;                                         \
-  }
-TC_REAL(float, ::fmodf, ::copysignf, ::floorf, ::fabsf, ::sqrtf)
-TC_REAL(double, ::fmod, ::copysign, ::floor, ::fabs, ::sqrt)
+  TC T fmod(T a, T b) { return FMOD(a, b); }
+TC_REAL(float, ::fmodf, ::fabsf)
+TC_REAL(double, ::fmod, ::fabs)
 """
 
 _END = r"""

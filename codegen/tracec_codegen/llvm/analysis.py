@@ -28,7 +28,7 @@ def body_weight(body: list) -> int:
         if isinstance(s, Loop):
             total += 20 + 4 * body_weight(s.body)
         elif isinstance(s, Scalar):
-            total += 14 if s.op in UNARY or s.op in BINARY else 1
+            total += 14 if s.op in UNARY or s.op in BINARY else s.op != "bitcast"
         elif isinstance(s, (Load, Store)):
             total += 1
     return total

@@ -168,7 +168,7 @@ def _settled(st: Scalar, args: list[Val]) -> Val | None:
     """The operand that a boolean operation with a constant comes down to, if it does."""
     if st.op == "select" and args[0].number is not None:
         return args[1] if args[0].number else args[2]
-    if st.op in ("logical_and", "bitwise_and", "logical_or", "bitwise_or"):
+    if st.op in ("bitwise_and", "bitwise_or"):
         for one, other in ((args[0], args[1]), (args[1], args[0])):
             if one.dtype is b1 and other.dtype is b1 and one.number is not None:
                 return other if bool(one.number) == st.op.endswith("and") else one

@@ -202,11 +202,12 @@ def from_memory(s: State, raw: Value, dtype: DType) -> Value:
     f = s.f
     if dtype is b1:
         return f.icmp("ne", raw, 0)
-    if dtype.code == "bf16":
-        return f.cast("bitcast", f.shl(f.cast("zext", raw, "i32"), 16), "float")
-    if dtype.code == "f16":
-        return half_to_float(s, raw)
-    return raw
+    if dtype.code not in ("f16", "bf16"):
+        return raw
+    value = (half_to_float(s, raw) if dtype.code == "f16"
+             else f.cast("bitcast", f.shl(f.cast("zext", raw, "i32"), 16), "float"))
+    s.narrow[value, dtype.code] = raw
+    return value
 
 
 def to_memory(s: State, value: Value, dtype: DType) -> Value:
@@ -214,6 +215,9 @@ def to_memory(s: State, value: Value, dtype: DType) -> Value:
     f = s.f
     if dtype is b1:
         return f.cast("zext", value, "i8")
+    known = s.narrow.get((value, dtype.code))
+    if known is not None:  # the value has come from there and needs no rounding
+        return known
     if dtype.code == "bf16":
         return float_to_bfloat(f, value)
     if dtype.code == "f16":

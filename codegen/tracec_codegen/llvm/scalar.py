@@ -8,7 +8,6 @@ by zero gives 0 and never traps (a producer that wants an error emits a Check).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from tracec_ir.dtypes import DType, b1
 from . import vmath
 from .memory import from_memory, nan_extreme, round_to, to_memory
 from .state import State, register_type
-from .text import Function, Value, bits_of, constant, element_of, with_element
+from .text import Function, Value, bits_of, constant, element_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def _arithmetic(c: Call, name: str, a: Value, b: Value) -> Value:
 
 @lowering("div")
 def _div(c: Call, a: Value, b: Value) -> Value:
-    return c.f.fdiv(a, b)
+    return c.f.fdiv(a, b) if c.floating else _quotient(c, a, b)
 
 
 @lowering("neg")
@@ -106,20 +105,6 @@ def _abs(c: Call, a: Value) -> Value:
     return c.f.smax(a, c.f.sub(constant(a.type, 0), a)) if c.of.kind == "i" else a
 
 
-@lowering("sign")
-def _sign(c: Call, a: Value) -> Value:
-    f = c.f
-    if c.boolean:
-        return a
-    if c.floating:
-        zero = constant(a.type, 0)
-        up = f.select(f.fcmp("ogt", a, 0), constant(a.type, 1), zero)
-        return f.select(f.fcmp("olt", a, 0), constant(a.type, -1), up)
-    if c.of.kind == "u":
-        return f.cast("zext", f.icmp("ne", a, 0), element_of(a.type))
-    return f.smax(f.smin(a, 1), -1)
-
-
 @lowering("floor", "ceil", "trunc", "round")
 def _rounding(c: Call, name: str, a: Value) -> Value:
     return vmath.rounded(c.f, c.state.target, name, a) if c.floating else a
@@ -128,23 +113,6 @@ def _rounding(c: Call, name: str, a: Value) -> Value:
 @lowering("sqrt")
 def _sqrt(c: Call, a: Value) -> Value:
     return c.f.intrinsic("sqrt", a)
-
-
-@lowering("rsqrt")
-def _rsqrt(c: Call, a: Value) -> Value:
-    return c.f.fdiv(constant(a.type, 1), c.f.intrinsic("sqrt", a))
-
-
-@lowering("reciprocal")
-def _reciprocal(c: Call, a: Value) -> Value:
-    return c.f.fdiv(constant(a.type, 1), a)
-
-
-@lowering("isnan")
-def _isnan(c: Call, a: Value) -> Value:
-    if not c.floating:
-        return constant(with_element(a.type, "i1"), 0)
-    return c.f.fcmp("uno", a, a)
 
 
 # ---- division ------------------------------------------------------------------------------
@@ -169,11 +137,6 @@ def _quotient(c: Call, a: Value, b: Value) -> Value:
     return f.select(zero, constant(a.type, 0), result)
 
 
-@lowering("idiv")
-def _idiv(c: Call, a: Value, b: Value) -> Value:
-    return _quotient(c, a, b)
-
-
 @lowering("fmod")
 def _fmod(c: Call, a: Value, b: Value) -> Value:
     f = c.f
@@ -181,46 +144,6 @@ def _fmod(c: Call, a: Value, b: Value) -> Value:
         return vmath.fmod(f, c.state.target, a, b)
     rest = f.sub(a, f.mul(_quotient(c, a, b), b))
     return f.select(f.icmp("eq", b, 0), constant(a.type, 0), rest)
-
-
-@lowering("remainder")
-def _remainder(c: Call, a: Value, b: Value) -> Value:
-    f = c.f
-    if c.floating:
-        rest = vmath.fmod(f, c.state.target, a, b)
-        nonzero = f.fcmp("une", rest, 0)
-        differ = f.xor(f.fcmp("olt", rest, 0), f.fcmp("olt", b, 0))
-        return f.select(f.and_(nonzero, differ), f.fadd(rest, b), rest)
-    rest = _fmod(c, a, b)
-    if not c.of.is_signed:
-        return rest
-    differ = f.icmp("slt", f.xor(rest, b), 0)
-    return f.select(f.and_(f.icmp("ne", rest, 0), differ), f.add(rest, b), rest)
-
-
-@lowering("floor_divide")
-def _floor_divide(c: Call, a: Value, b: Value) -> Value:
-    f = c.f
-    if c.floating:
-        # as PyTorch: exact remainder first, so that the quotient is never rounded up by one
-        rest = vmath.fmod(f, c.state.target, a, b)
-        quotient = f.fdiv(f.fsub(a, rest), b)
-        differ = f.xor(f.fcmp("olt", rest, 0), f.fcmp("olt", b, 0))
-        lower_one = f.and_(f.fcmp("une", rest, 0), differ)
-        quotient = f.select(lower_one, f.fsub(quotient, 1.0), quotient)
-        floor = vmath.rounded(f, c.state.target, "floor", quotient)
-        floor = f.select(f.fcmp("ogt", f.fsub(quotient, floor), 0.5), f.fadd(floor, 1.0), floor)
-        direct = f.fdiv(a, b)
-        zero = f.intrinsic("copysign", constant(a.type, 0), direct)
-        result = f.select(f.fcmp("oeq", quotient, 0), zero, floor)
-        return f.select(f.fcmp("oeq", b, 0), direct, result)
-    quotient = _quotient(c, a, b)
-    if not c.of.is_signed:
-        return quotient
-    rest = f.sub(a, f.mul(quotient, b))
-    differ = f.icmp("slt", f.xor(rest, b), 0)
-    lower_one = f.and_(f.and_(f.icmp("ne", rest, 0), differ), f.icmp("ne", b, 0))
-    return f.add(quotient, f.cast("sext", lower_one, element_of(a.type)))
 
 
 # ---- extremes ------------------------------------------------------------------------------
@@ -235,16 +158,7 @@ def _extreme(c: Call, name: str, a: Value, b: Value) -> Value:
     return f.intrinsic(("s" if c.of.is_signed else "u") + kind, a, b)
 
 
-@lowering("fmax", "fmin")
-def _number_extreme(c: Call, name: str, a: Value, b: Value) -> Value:
-    kind, f = name[1:], c.f
-    if not c.floating:
-        return _extreme(c, kind + "imum", a, b)
-    better = f.select(f.fcmp("ogt" if kind == "max" else "olt", a, b), a, b)  # b if unordered
-    return f.select(f.fcmp("uno", b, b), a, better)
-
-
-# ---- bits and logic ------------------------------------------------------------------------
+# ---- bits and comparisons -------------------------------------------------------------------
 
 @lowering("bitwise_and", "bitwise_or", "bitwise_xor")
 def _bitwise(c: Call, name: str, a: Value, b: Value) -> Value:
@@ -268,35 +182,13 @@ def _shift(c: Call, name: str, a: Value, b: Value) -> Value:
     return f.select(inside, f.lshr(a, amount), constant(a.type, 0))
 
 
-def _truth(c: Call, a: Value) -> Value:
-    if c.boolean:
-        return a
-    return c.f.fcmp("une", a, 0) if c.floating else c.f.icmp("ne", a, 0)
-
-
-@lowering("logical_not")
-def _logical_not(c: Call, a: Value) -> Value:
-    return c.f.not_(_truth(c, a))
-
-
-@lowering("logical_and", "logical_or", "logical_xor")
-def _logical(c: Call, name: str, a: Value, b: Value) -> Value:
-    fn = {"and": c.f.and_, "or": c.f.or_, "xor": c.f.xor}[name[8:]]
-    return fn(_truth(c, a), _truth(c, b))
-
-
-@lowering("eq", "ne", "lt", "le", "gt", "ge")
+@lowering("eq", "lt", "le")
 def _compare(c: Call, name: str, a: Value, b: Value) -> Value:
     if c.floating:
-        return c.f.fcmp("une" if name == "ne" else "o" + name, a, b)
-    if name in ("eq", "ne"):
+        return c.f.fcmp("o" + name, a, b)
+    if name == "eq":
         return c.f.icmp(name, a, b)
     return c.f.icmp(("s" if c.of.kind == "i" else "u") + name, a, b)
-
-
-@lowering("detach")
-def _detach(c: Call, a: Value) -> Value:
-    return a
 
 
 @lowering("select")
@@ -358,11 +250,6 @@ def _bitcast(c: Call, a: Value) -> Value:
 
 # ---- transcendental functions --------------------------------------------------------------
 
-@lowering("copysign")
-def _copysign(c: Call, a: Value, b: Value) -> Value:
-    return c.f.intrinsic("copysign", a, b)
-
-
 @lowering(*vmath.UNARY)
 def _unary(c: Call, name: str, a: Value) -> Value:
     return vmath.unary(c.f, c.state.target, name, a)
@@ -405,22 +292,3 @@ def _integer_power(c: Call, a: Value, b: Value) -> Value:
         result = f.select(f.icmp("slt", b, 0), inverse, result)
     assert bits
     return result
-
-
-@lowering("nextafter")
-def _nextafter(c: Call, a: Value, b: Value) -> Value:
-    f = c.f
-    if c.of.code in ("f16", "bf16"):
-        raise NotImplementedError(f"nextafter of {c.of.name} in a kernel")
-    integer = f"i{bits_of(a.type)}"
-    bits = f.cast("bitcast", a, integer)
-    positive = f.fcmp("ogt", a, 0)
-    upward = f.fcmp("olt", a, b)
-    grow = f.not_(f.xor(positive, upward))
-    moved = f.add(bits, f.select(grow, constant(bits.type, 1), constant(bits.type, -1)))
-    tiny = f.cast("bitcast", constant(bits.type, 1), element_of(a.type))
-    from_zero = f.intrinsic("copysign", tiny, b)
-    value = f.select(f.fcmp("oeq", a, 0), from_zero,
-                     f.cast("bitcast", moved, element_of(a.type)))
-    value = f.select(f.fcmp("oeq", a, b), b, value)
-    return f.select(f.fcmp("uno", a, b), constant(a.type, math.nan), value)

@@ -45,7 +45,7 @@ def find_cuts(loop: Loop, values: dict[str, Dim], known: Callable[[str], bool]) 
         return []
     cuts: list[Cut] = []
     for s in loop.body:
-        if not (isinstance(s, Scalar) and s.op in ("lt", "le", "gt", "ge")):
+        if not (isinstance(s, Scalar) and s.op in ("lt", "le")):
             continue
         a, b = (values.get(name) for name in s.args)
         if a is None or b is None:
@@ -74,10 +74,8 @@ def _threshold(op: str, difference: Dim, var: str,
     if not sign or not all(known(s.name) for s in symbols(rest)):
         return None
     if sign > 0:
-        shift = 1 if op in ("le", "gt") else 0
-        return shift - rest, op in ("lt", "le")
-    shift = 1 if op in ("lt", "ge") else 0
-    return rest + shift, op in ("gt", "ge")
+        return (1 if op == "le" else 0) - rest, True
+    return rest + (1 if op == "lt" else 0), False
 
 
 def _insert(cuts: list[Cut], at: Dim, name: str, below: bool) -> None:

@@ -91,6 +91,7 @@ class State:
         written |= {b.alias for b in kernel.bufs if b.alias}
         self.read_only = {b.name for b in kernel.bufs} - written
         self.streaming = False
+        self.narrow: dict[tuple[str, str], Value] = {}  # of 16-bit floats in registers: their bits
         self.known: dict[str, bool] = {}  # comparisons whose outcome is settled in this loop
 
     # ---- scopes ----------------------------------------------------------------------------

@@ -147,14 +147,14 @@ class Body:
         """The mask that holds where both do ("" always holds)."""
         if not a or not b:
             return a or b
-        return a if a == b else self.scalar("logical_and", (a, b), dtypes.b1)
+        return a if a == b else self.scalar("bitwise_and", (a, b), dtypes.b1)
 
     def at_least(self, index: Dim, low: Dim) -> str:
         """The mask index >= low; "" if that is certain."""
         bound = indexing.lower(index - low, self.ranges)
         if bound is not None and indexing.nonnegative(bound):
             return ""
-        return self.scalar("ge", (self.index(index), self.index(low)), dtypes.b1)
+        return self.scalar("le", (self.index(low), self.index(index)), dtypes.b1)
 
     def below(self, index: Dim, high: Dim) -> str:
         """The mask index < high; "" if that is certain."""
@@ -195,8 +195,7 @@ class Body:
 
     def _cell(self, v: Value, buf: str) -> str:
         if v.dtype is dtypes.b1:
-            cell = self.load(buf, 0, dtypes.i64)
-            return self.scalar("ne", (cell, self.const(0, dtypes.i64)), dtypes.b1)
+            return self.scalar("cast", (self.load(buf, 0, dtypes.i64),), dtypes.b1)
         return self.load(buf, 0, v.dtype)
 
     def checked(self, raw: str, size: Dim, mask: str, site: tuple) -> str:
@@ -206,12 +205,12 @@ class Body:
         negative = self.scalar("lt", (raw, zero), dtypes.b1)
         wrapped = self.scalar("add", (raw, limit), dtypes.i64)
         index = self.scalar("select", (negative, wrapped, raw), dtypes.i64)
-        low = self.scalar("ge", (index, zero), dtypes.b1)
+        low = self.scalar("le", (zero, index), dtypes.b1)
         high = self.scalar("lt", (index, limit), dtypes.b1)
-        ok = self.scalar("logical_and", (low, high), dtypes.b1)
+        ok = self.scalar("bitwise_and", (low, high), dtypes.b1)
         if mask:
-            off = self.scalar("logical_not", (mask,), dtypes.b1)
-            ok = self.scalar("logical_or", (ok, off), dtypes.b1)
+            off = self.scalar("bitwise_not", (mask,), dtypes.b1)
+            ok = self.scalar("bitwise_or", (ok, off), dtypes.b1)
         depth = self.depth((ok, raw))
         key = ("check", ok, raw)
         if key not in self.frames[depth].known:

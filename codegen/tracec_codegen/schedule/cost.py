@@ -9,7 +9,7 @@ from __future__ import annotations
 from tracec_ir import dims
 from tracec_ir.core import Func, Op
 from tracec_ir.dims import Dim
-from tracec_ir.expand import expand
+from tracec_ir.interp import executable
 from tracec_ir.optable import lookup
 from tracec_ir.types import TensorType
 
@@ -25,8 +25,8 @@ _INTERPRETED_ELEMENT = 1.5
 _COMPILE_BASE = 2_000_000.0
 _COMPILE_OP = 250_000.0
 _OTHER = {"philox": 90.0, "gather": 4.0, "const": 0.0, "iota": 0.0, "broadcast": 0.0,
-          "reshape": 0.0, "permute": 0.0, "slice": 0.0, "detach": 0.0}  # fmt: skip
-_MOVEMENT = {"broadcast", "reshape", "permute", "slice", "detach", "const", "strided"}
+          "reshape": 0.0, "permute": 0.0, "slice": 0.0}  # fmt: skip
+_MOVEMENT = {"broadcast", "reshape", "permute", "slice", "const", "strided"}
 
 
 def op_cost(name: str) -> float:
@@ -63,7 +63,7 @@ def interpreter_cost(func: Func) -> tuple[float, float]:
     """(nanoseconds of one run of `func` by the interpreter beyond what compiled code would take,
     nanoseconds that compiling it is likely to cost)."""
     run = price = 0.0
-    for op in expand(func).walk():
+    for op in executable(func).walk():
         elements = sum(
             known(dims.product(r.shape)) for r in op.results if isinstance(r.type, TensorType)
         )

@@ -72,11 +72,6 @@ def _bitcast(body: Body, op: Op, index: Index, mask: str) -> str:
     return body.scalar("bitcast", (name,), op.result.dtype)
 
 
-@_define("detach")
-def _detach(body: Body, op: Op, index: Index, mask: str) -> str:
-    return body.value(op.operands[0], index, mask)
-
-
 @_define("const")
 def _const(body: Body, op: Op, index: Index, mask: str) -> str:
     return body.const(op.attrs["value"], op.result.dtype)
@@ -194,8 +189,8 @@ def _is_trivial(op: Op) -> bool:
     return isinstance(terms, int) and 1 < terms <= UNROLLED and dims.product(op.result.shape) != 1
 
 
-_STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum", "any": "logical_or",
-         "all": "logical_and"}  # fmt: skip
+_STEP = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum", "any": "bitwise_or",
+         "all": "bitwise_and"}  # fmt: skip
 
 
 @_define("reduce")

@@ -306,7 +306,7 @@ class Lowering:
         if kind in ("any", "all"):
             wide = dtypes.b1
             if dtype is not wide:
-                name = body.scalar("ne", (name, body.const(_zero(dtype), dtype)), wide)
+                name = body.scalar("cast", (name,), wide)
         elif wide is not dtype and node.kind == "reduce":
             name = body.scalar("cast", (name,), wide)
         return Accumulator(kind, identity(kind, wide), wide, name, body.fresh)
@@ -407,10 +407,6 @@ def identity(kind: str, dtype: dtypes.DType) -> Number:
     if dtype.kind == "u":
         return 0 if low else 2**dtype.bits - 1
     return -(2 ** (dtype.bits - 1)) if low else 2 ** (dtype.bits - 1) - 1
-
-
-def _zero(dtype: dtypes.DType) -> Number:
-    return 0.0 if dtype.kind == "f" else 0
 
 
 def _outermost(frames: list[Frame], at: int) -> list[Frame]:

@@ -97,7 +97,7 @@ def product(body: Body, args: tuple[str, str], dtype: DType) -> str:
     wide = accumulator_type(dtype)
     if wide is not dtype:
         args = (body.scalar("cast", args[:1], wide), body.scalar("cast", args[1:], wide))
-    return body.scalar("logical_and" if dtype.kind == "b" else "mul", args, wide)
+    return body.scalar("bitwise_and" if dtype.kind == "b" else "mul", args, wide)
 
 
 def accumulator_type(dtype: DType) -> DType:

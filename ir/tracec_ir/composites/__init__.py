@@ -3,13 +3,16 @@
 from . import (  # noqa: F401
     activation,
     attention,
+    compare,
     complex,
     conv,
     differences,
+    division,
     eigen,
     einsum,
     elementwise,
     embedding,
+    floats,
     fourier,
     householder,
     index,
@@ -34,4 +37,5 @@ from . import (  # noqa: F401
     special,
     statistics,
     triangular,
+    values,
 )

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .. import dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
+from ..prims.complex import complex_samples
+from ..prims.declare import unary
 from .common import as_float, spelled, where
+
+
+@unary(np.conj, lambda b, g, x, y: b.conj(g), promote="same", kinds="c", samples=complex_samples,
+       derived="exact")  # fmt: skip
+def conj(b, x):
+    """The conjugate: the imaginary part with the other sign."""
+    return b.complex(b.real(x), b.neg(b.imag(x)))
 
 
 @composite(nondiff=True)

@@ -230,32 +230,20 @@ def constant_power(b: Builder, operands: Operands, attrs: dict) -> Found:
         return square if n == 2 else b.emit1("mul", square, x)
     if x.dtype.kind != "f":
         return None
-    if n == -1:
-        return b.emit1("reciprocal", x)
-    if n == -2:
-        return b.emit1("reciprocal", b.emit1("mul", x, x))
-    if n in (0.5, -0.5):
-        return b.emit1("sqrt" if n > 0 else "rsqrt", x)
+    if n == 0.5:
+        return b.emit1("sqrt", x)
+    if n in (-1, -2, -0.5):
+        below = x if n == -1 else b.emit1("mul", x, x) if n == -2 else b.emit1("sqrt", x)
+        return b.emit1("div", _like(b, x, 1), below)
     return None
 
 
 # -- extremes -------------------------------------------------------------------------------------
 @rule(
-    (
-        "maximum",
-        "minimum",
-        "fmax",
-        "fmin",
-        "bitwise_and",
-        "bitwise_or",
-        "logical_and",
-        "logical_or",
-    ),
+    ("maximum", "minimum", "bitwise_and", "bitwise_or"),
     "%1 = maximum(%x, %x) : f32[2 x 3]\nreturn %1",
 )
-def idempotent(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
+def idempotent(b: Builder, operands: Operands, attrs: dict) -> Found:
     """max(x, x) is x, and so for every operation that picks."""
     x, y = operands
-    if x is not y or (name.startswith("logical") and x.dtype.kind != "b"):
-        return None
-    return x
+    return x if x is y else None

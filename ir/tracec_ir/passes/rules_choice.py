@@ -32,44 +32,42 @@ def select_same(b: Builder, operands: Operands, attrs: dict) -> Found:
 @rule(
     "select",
     "%1 = lt(%x, %y) : b1[2 x 3]\n"
-    "%2 = logical_not(%1) : b1[2 x 3]\n"
+    "%2 = bitwise_not(%1) : b1[2 x 3]\n"
     "%3 = select(%2, %x, %y) : f32[2 x 3]\n"
     "return %3",
 )
 def select_negated(b: Builder, operands: Operands, attrs: dict) -> Found:
     """A negated condition swaps the sides."""
     condition, x, y = operands
-    if made_by(condition, "logical_not") and condition.op.operands[0].dtype.kind == "b":
+    if made_by(condition, "bitwise_not"):
         return b.emit1("select", condition.op.operands[0], y, x)
     return None
 
 
 @rule(
-    "logical_not",
+    "bitwise_not",
     "%1 = lt(%x, %y) : b1[2 x 3]\n"
-    "%2 = logical_not(%1) : b1[2 x 3]\n"
-    "%3 = logical_not(%2) : b1[2 x 3]\n"
+    "%2 = bitwise_not(%1) : b1[2 x 3]\n"
+    "%3 = bitwise_not(%2) : b1[2 x 3]\n"
     "return %3",
 )
 def not_twice(b: Builder, operands: Operands, attrs: dict) -> Found:
-    """not not x is x, for booleans."""
+    """not not x is x."""
     (x,) = operands
-    if made_by(x, "logical_not") and x.op.operands[0].dtype.kind == "b":
-        return x.op.operands[0]
-    return None
+    return x.op.operands[0] if made_by(x, "bitwise_not") else None
 
 
 @rule(
-    ("logical_and", "logical_or"),
+    ("bitwise_and", "bitwise_or"),
     "%1 = lt(%x, %y) : b1[2 x 3]\n%2 = const() [value=true, type=b1[2 x 3]] : b1[2 x 3]\n"
-    "%3 = logical_and(%1, %2) : b1[2 x 3]\nreturn %3",
+    "%3 = bitwise_and(%1, %2) : b1[2 x 3]\nreturn %3",
 )
 def logic_with_constant(b: Builder, operands: Operands, attrs: dict, name: str) -> Found:
     """x and true is x, x and false is false; the dual for or."""
     for x, y in (operands, operands[::-1]):
         known = number(y)
         if known is not None and x.dtype.kind == y.dtype.kind == "b":
-            return x if bool(known) == (name == "logical_and") else y
+            return x if bool(known) == (name == "bitwise_and") else y
     return None
 
 

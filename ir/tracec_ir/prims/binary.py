@@ -16,7 +16,8 @@ def _zeros(b, g, x, y, out):
     return b.zeros_like(x), b.zeros_like(y)
 
 
-def _refuse_zero(divisor: np.ndarray) -> None:
+def refuse_zero(divisor: np.ndarray) -> None:
+    """RuntimeError, as PyTorch's, if integers are divided by zero."""
     if divisor.dtype.kind in "iub" and np.any(divisor == 0):
         raise RuntimeError("ZeroDivisionError")
 
@@ -52,28 +53,27 @@ def mul(x, y):
     """x * y (bool: and)."""
 
 
-@binary(np.divide, lambda b, g, x, y, out: (b.div(g, y), b.neg(b.mul(g, b.div(out, y)))),
-        promote="float", kinds="fc", llvm="div", cuda="/", cost=4,
-        samples=s.binary(kinds="fc", second=(0.5, 3)))  # fmt: skip
-def div(x, y):
-    """x / y in floating point."""
-
-
-def _idiv(x, y):
-    _refuse_zero(y)
+def idiv(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The quotient of integers, rounded toward zero."""
+    refuse_zero(y)
     quotient = x // y
     inexact = (quotient * y != x) & ((x < 0) != (y < 0))
     return quotient + inexact.astype(x.dtype)
 
 
-@binary(_idiv, None, promote="int", kinds="ui", llvm="div", cuda="/", cost=8,
-        samples=s.binary(kinds="i"))  # fmt: skip
-def idiv(x, y):
-    """The integer quotient, rounded toward zero."""
+def _divide(x, y):
+    return idiv(x, y) if x.dtype.kind in "iu" else np.divide(x, y)
+
+
+@binary(_divide, lambda b, g, x, y, out: (b.div(g, y), b.neg(b.mul(g, b.div(out, y)))),
+        promote="float", kinds="uifc", llvm="div", cuda="/", cost=4,
+        samples=s.binary(kinds="fic", second=(0.5, 3)))  # fmt: skip
+def div(x, y):
+    """x / y; that of integers is rounded toward zero (`Builder.div` makes them floats first)."""
 
 
 def _fmod(x, y):
-    _refuse_zero(y)
+    refuse_zero(y)
     return np.fmod(x, y)
 
 
@@ -81,29 +81,6 @@ def _fmod(x, y):
         llvm="vmath:fmod", cost=20, samples=s.binary(kinds="fi", second=(0.5, 3)))  # fmt: skip
 def fmod(x, y):
     """The remainder with the sign of the dividend."""
-
-
-def _remainder(x, y):
-    _refuse_zero(y)
-    rest = np.fmod(x, y)
-    return np.where((rest != 0) & ((rest < 0) != (y < 0)), rest + y, rest)
-
-
-@binary(_remainder, lambda b, g, x, y, out: (g, b.neg(b.mul(g, b.floor_divide(x, y)))), kinds="uif",
-        llvm="vmath:remainder", cost=20, samples=s.binary(kinds="fi", second=(0.5, 3)))  # fmt: skip
-def remainder(x, y):
-    """The remainder with the sign of the divisor."""
-
-
-def _floor_divide(x, y):
-    _refuse_zero(y)
-    return np.floor_divide(x, y)
-
-
-@binary(_floor_divide, _zeros, kinds="uif", llvm="vmath:floor_divide", cost=20,
-        samples=s.binary(kinds="fi", second=(0.5, 3)))  # fmt: skip
-def floor_divide(x, y):
-    """The quotient rounded down."""
 
 
 def _pow(x, y):
@@ -164,27 +141,6 @@ def minimum(x, y):
     """The smaller one; NaN if either is."""
 
 
-def _number_grad(better):
-    def grad(b, g, x, y, out):
-        first = b.logical_or(b.apply(better, (x, y))[0], b.isnan(y))
-        zero = b.zeros_like(g)
-        return b.select(first, g, zero), b.select(first, zero, g)
-
-    return grad
-
-
-@binary(np.fmax, _number_grad("ge"), kinds=REAL, llvm="llvm.maxnum", cost=2,
-        samples=s.binary(kinds="fib"))  # fmt: skip
-def fmax(x, y):
-    """The larger one; a number wins over NaN."""
-
-
-@binary(np.fmin, _number_grad("le"), kinds=REAL, llvm="llvm.minnum", cost=2,
-        samples=s.binary(kinds="fib"))  # fmt: skip
-def fmin(x, y):
-    """The smaller one; a number wins over NaN."""
-
-
 # -- floating-point functions ---------------------------------------------------------------------
 def _atan2_grad(b, g, x, y, out):
     norm = b.add(b.mul(x, x), b.mul(y, y))
@@ -197,39 +153,6 @@ def _atan2_grad(b, g, x, y, out):
         samples=s.binary(second=(0.5, 3)))  # fmt: skip
 def atan2(x, y):
     """The angle of the point (y, x), in [-pi, pi]."""
-
-
-def _copysign_grad(b, g, x, y, out):
-    zero = b.eq(x, 0)
-    ratio = b.div(out, b.select(zero, b.full(1, x.dtype, x.shape), x))
-    return b.select(zero, b.zeros_like(g), b.mul(g, ratio)), b.zeros_like(y)
-
-
-@binary(np.copysign, _copysign_grad, promote="float", llvm="llvm.copysign", samples=s.binary())
-def copysign(x, y):
-    """The magnitude of x with the sign of y."""
-
-
-def _no_half(x, y):
-    if x.dtype.bits == 16:
-        raise RuntimeError(f"\"nextafter_cpu\" not implemented for '{x.dtype.name}'")
-
-
-def _nextafter_grad(b, g, x, y, out):
-    return b.select(b.eq(x, y), b.zeros_like(g), g), b.zeros_like(y)
-
-
-def _nextafter_samples():
-    for d in (dtypes.f32, dtypes.f64):
-        yield (s.uniform((3, 4), dtype=d), s.uniform((3, 4), dtype=d, seed=1)), {}
-        x, y = np.meshgrid(s.edges(d), s.edges(d))
-        yield (x.copy(), y.copy()), {}
-
-
-@binary(np.nextafter, _nextafter_grad, llvm="vmath:nextafter", cost=8, refuse=_no_half,
-        samples=_nextafter_samples)  # fmt: skip
-def nextafter(x, y):
-    """The next representable number from x towards y."""
 
 
 @binary(np.hypot, lambda b, g, x, y, out: (b.mul(g, b.div(x, out)), b.mul(g, b.div(y, out))),

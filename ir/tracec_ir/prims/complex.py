@@ -15,7 +15,8 @@ from . import samples as s
 from .declare import binary, unary
 
 
-def _samples():
+def complex_samples():
+    """Sample complex numbers of ops with one operand."""
     yield (s.uniform((3, 2), -2, 2, dtypes.c128),), {}
     yield (s.uniform((4,), -2, 2, dtypes.c64, 1),), {}
     yield (s.uniform((), -2, 2, dtypes.c128, 2),), {}
@@ -36,20 +37,15 @@ def _times_minus_i(b, g):
 
 
 @unary(lambda x: x.real.copy(), lambda b, g, x, y: b.cast(g, x.dtype), promote="same", kinds="c",
-       result=_real_result, samples=_samples)  # fmt: skip
+       result=_real_result, samples=complex_samples)  # fmt: skip
 def real(x):
     """The real part."""
 
 
 @unary(lambda x: x.imag.copy(), lambda b, g, x, y: _times_minus_i(b, g), promote="same", kinds="c",
-       result=_real_result, samples=_samples)  # fmt: skip
+       result=_real_result, samples=complex_samples)  # fmt: skip
 def imag(x):
     """The imaginary part."""
-
-
-@unary(np.conj, lambda b, g, x, y: b.conj(g), promote="same", kinds="c", samples=_samples)
-def conj(x):
-    """The conjugate: the imaginary part with the other sign."""
 
 
 def _join(re, im):

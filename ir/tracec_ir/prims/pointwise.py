@@ -1,4 +1,4 @@
-"""Pointwise primitives that are not arithmetic: select, cast, bitcast, detach."""
+"""Pointwise primitives that are not arithmetic: select, cast, bitcast."""
 
 from __future__ import annotations
 
@@ -101,13 +101,3 @@ def bitcast(x, *, dtype):
     return x.with_dtype(dtype)
 
 
-# -- detach ---------------------------------------------------------------------------------------
-def _detach_samples():
-    yield (s.values((2, 3), dtypes.f32),), {}
-
-
-@prim(numpy=lambda x: x, nondiff=True, pointwise=Pointwise("none", "copy", ""), kernel="pointwise",
-      samples=_detach_samples)  # fmt: skip
-def detach(x):
-    """x itself, which gradients do not cross."""
-    return x

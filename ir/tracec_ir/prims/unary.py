@@ -56,15 +56,6 @@ def abs_(x):
     """The magnitude of x."""
 
 
-def _sign(x):
-    return x if x.dtype == np.bool_ else np.where(np.isnan(x), x.dtype.type(0), np.sign(x))
-
-
-@unary(_sign, _zero, promote="same", kinds=REAL, llvm="sign", samples=s.unary(-3, 3, "fib"))
-def sign(x):
-    """-1, 0 or 1, as x is negative, zero (or NaN) or positive."""
-
-
 def _rounding(fn):
     def reference(x):
         return fn(x) if x.dtype.kind == "f" else x
@@ -101,18 +92,6 @@ def round_(x):
        samples=s.unary(0.1, 3, "fc"))  # fmt: skip
 def sqrt(x):
     """The square root."""
-
-
-@unary(lambda x: 1 / np.sqrt(x), lambda b, g, x, y: b.mul(g, b.mul(b.mul(b.mul(y, y), y), -0.5)),
-       kinds="fc", llvm="vmath:rsqrt", cost=5, samples=s.unary(0.1, 3, "fc"))  # fmt: skip
-def rsqrt(x):
-    """1 / sqrt(x)."""
-
-
-@unary(lambda x: 1 / x, lambda b, g, x, y: b.neg(b.mul(g, b.mul(y, y))), kinds="fc",
-       llvm="vmath:reciprocal", cost=4, samples=s.unary(0.2, 3, "fc"))  # fmt: skip
-def reciprocal(x):
-    """1 / x."""
 
 
 # -- exponentials and logarithms ------------------------------------------------------------------
@@ -306,23 +285,7 @@ def digamma(x):
     """The derivative of lgamma."""
 
 
-# -- predicates and bits --------------------------------------------------------------------------
-def _to_bool(t: TensorType) -> Type:
-    return t.with_dtype(dtypes.b1)
-
-
-@unary(np.isnan, None, promote="same", kinds=ALL, llvm="isnan", result=_to_bool,
-       samples=s.unary(-3, 3, "fic"))  # fmt: skip
-def isnan(x):
-    """Whether x is not a number."""
-
-
-@unary(np.logical_not, None, promote="bool", kinds=ALL, llvm="logical_not", cuda="!",
-       result=_to_bool, samples=s.unary(-3, 3, "b"))  # fmt: skip
-def logical_not(x):
-    """Whether x is zero."""
-
-
+# -- bits -----------------------------------------------------------------------------------------
 def _bit_samples():
     yield from s._other_kinds(1, "ib")
     yield (TensorType(dtypes.f32, (2,)),), {}, RuntimeError, "must be"

@@ -67,13 +67,13 @@ def _check(name, arrays, attrs, regions, flags, rtol=1e-6):
 CASES = [
     (name, k)
     for name, d in all_ops().items()
-    if d.is_primitive and name not in UNBATCHED | {"philox", "host"}
+    if (d.is_primitive or d.pointwise is not None) and name not in UNBATCHED | {"philox", "host"}
     for k in range(len(_valid(name)))
 ]
 
 
 @pytest.mark.parametrize(("name", "k"), CASES)
-def test_a_primitive_over_examples_is_a_loop(name: str, k: int) -> None:
+def test_an_op_over_examples_is_a_loop(name: str, k: int) -> None:
     arrays, attrs, regions = _valid(name)[k]
     for flags in itertools.product((True, False), repeat=len(arrays)):
         if any(flags) and len(arrays) <= 4:
