@@ -24,6 +24,7 @@ from . import (  # noqa: F401
     products,
     random,
     reduction,
+    sampling,
     shape,
     short_time,
     spatial,

@@ -29,6 +29,7 @@ from . import (  # noqa: F401
     pool,
     random,
     reduce,
+    rejection,
     resample,
     scan_sort,
     scatter,

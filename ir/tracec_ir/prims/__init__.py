@@ -15,6 +15,7 @@ from . import (  # noqa: F401
     pointwise,
     random,
     reduce,
+    sampling,
     scan,
     strided,
     unary,

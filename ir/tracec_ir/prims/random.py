@@ -35,10 +35,15 @@ def blocks_used(shape, dtype: dtypes.DType) -> Dim:
 
 def philox_words(seed: int, offset: int, blocks) -> np.ndarray:
     """The words of `blocks` consecutive blocks, as u32[blocks x 4]."""
-    seed &= 0xFFFFFFFFFFFFFFFF
     counter = np.arange(blocks, dtype=np.uint64) + np.uint64(offset & 0xFFFFFFFFFFFFFFFF)
+    return words_at(seed, counter)
+
+
+def words_at(seed: int, counter: np.ndarray, high: int = 0) -> np.ndarray:
+    """The words of the blocks with these low 64 bits of the counter (u64) and `high` above."""
+    seed &= 0xFFFFFFFFFFFFFFFF
     c0, c1 = counter & _MASK, counter >> np.uint64(32)
-    c2, c3 = np.zeros_like(c0), np.zeros_like(c0)
+    c2, c3 = np.full_like(c0, high & 0xFFFFFFFF), np.full_like(c0, high >> 32)
     k0, k1 = seed & 0xFFFFFFFF, seed >> 32
     for _ in range(ROUNDS):
         p0, p1 = np.uint64(MULTIPLIERS[0]) * c0, np.uint64(MULTIPLIERS[1]) * c2
