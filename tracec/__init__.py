@@ -151,6 +151,7 @@ _LAZY_MODULES = (
     "cpu",
     "cuda",
     "distributed",
+    "distributions",
     "export",
     "fft",
     "func",

@@ -152,16 +152,14 @@ class Tensor:
             raise RuntimeError(
                 "the value of this tensor was never computed because an earlier operation failed"
             )
-        spec = self._spec
-        size = spec.dtype.itemsize
-        if spec.numel == 0:  # an empty view may point past the end
-            return st.buf.array(tuple(spec.shape), spec.dtype.numpy)
-        return st.buf.array(
-            tuple(spec.shape),
-            spec.dtype.numpy,
-            [s * size for s in spec.strides],
-            spec.offset * size,
-        )
+        return _of_buffer(st.buf, self._spec)
+
+    def _known(self):
+        """The values as a NumPy array if reading them executes nothing, else None."""
+        st = self._st
+        if st.buf is None or (st.trace is not None and (st.held > 1 or st.trace.nested)):
+            return None
+        return _of_buffer(st.buf, self._spec)
 
     def item(self):
         """The value of a tensor with one element as a Python number."""
@@ -556,6 +554,19 @@ def _operand(x):
 
         return from_numpy(x)
     return NotImplemented
+
+
+def _of_buffer(buf, spec: Spec):
+    """The array in buf that spec describes."""
+    size = spec.dtype.itemsize
+    if spec.numel == 0:  # an empty view may point past the end
+        return buf.array(tuple(spec.shape), spec.dtype.numpy)
+    return buf.array(
+        tuple(spec.shape),
+        spec.dtype.numpy,
+        [s * size for s in spec.strides],
+        spec.offset * size,
+    )
 
 
 def wrap_dim(dim: int, rank: int) -> int:
