@@ -68,8 +68,7 @@ class Binomial(Odds, Distribution):
             self._validate_sample(value)
         n, logits = self.total_count, self.logits
         ways = (n + 1).lgamma() - (value + 1).lgamma() - (n - value + 1).lgamma()
-        # n log(1 + exp(logits)), whose exponential must not overflow
-        norm = n * logits.clamp(min=0) + n * (-logits.abs()).exp().log1p()
+        norm = -n * tracec.nn.functional.logsigmoid(-logits)
         return value * logits - norm + ways
 
     def entropy(self) -> Tensor:

@@ -16,8 +16,8 @@ __all__ = ["MixtureSameFamily"]
 
 
 class MixtureSameFamily(Distribution):
-    """A component chosen by `mixture_distribution`, a Categorical, along the last batch dimension of
-    `component_distribution`."""
+    """A component chosen by `mixture_distribution`, a Categorical, along the last dimension of the
+    batch of `component_distribution`."""
 
     arg_constraints: dict[str, Any] = {}
     has_rsample = False
@@ -48,7 +48,7 @@ class MixtureSameFamily(Distribution):
                     f"`mixture_distribution.batch_shape` ({outer}) is not compatible with "
                     f"`component_distribution.batch_shape`({batch})"
                 )
-        k = mixture_distribution._num_events
+        k = mixture_distribution.logits.shape[-1]
         components = component_distribution.batch_shape[-1]
         if k != components:
             raise ValueError(

@@ -54,7 +54,7 @@ class LogitRelaxedBernoulli(Odds, Distribution):
 
 
 class RelaxedBernoulli(TransformedDistribution):
-    """Numbers in (0, 1) near the ends, the nearer the lower the `temperature`; 1 has the probability
+    """Numbers in (0, 1) near the ends, the nearer the lower the `temperature`; 1 has probability
     `probs`, or the log-odds `logits`."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}

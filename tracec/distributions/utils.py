@@ -48,7 +48,7 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     dtype = tracec.get_default_dtype() if like is None else like.dtype
     tensors = [v if isinstance(v, Tensor) else tracec.tensor(v, dtype=dtype) for v in values]
     shape = tensors[0]._spec.shape
-    if all([t._spec.shape == shape for t in tensors]):
+    if all(t._spec.shape == shape for t in tensors):
         return tuple(tensors)
     return tuple(tracec.broadcast_tensors(*tensors))
 

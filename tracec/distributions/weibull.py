@@ -17,7 +17,7 @@ __all__ = ["Weibull"]
 
 
 class Weibull(TransformedDistribution):
-    """`scale` times a power of an exponential variable: P(x > t) = exp(-(t / scale)^concentration)."""
+    """Lifetimes with P(x > t) = exp(-(t / scale)^concentration)."""
 
     arg_constraints = {"scale": constraints.positive, "concentration": constraints.positive}
     support = constraints.positive
