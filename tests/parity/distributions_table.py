@@ -120,3 +120,7 @@ def built(framework: Any, name: str) -> tuple[Any, list]:
     """The distribution of a case, and its parameters."""
     make = Maker(framework)
     return CASES[name](framework.distributions, make), make.leaves
+
+
+# one case of each class
+FIRST = list({name.split()[0]: name for name in reversed(CASES)}.values())[::-1]

@@ -48,9 +48,12 @@ class Normal(ExponentialFamily):
         return self.scale.pow(2)
 
     def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
-        shape = self._extended_shape(sample_shape)
+        loc, scale = self.loc, self.scale
+        if sample_shape:
+            shape = self._extended_shape(sample_shape)
+            loc, scale = loc.expand(shape), scale.expand(shape)
         with tracec.no_grad():
-            return self._own(tracec.normal(self.loc.expand(shape), self.scale.expand(shape)))
+            return self._own(tracec.normal(loc, scale))
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         shape = self._extended_shape(sample_shape)

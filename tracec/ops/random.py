@@ -232,13 +232,12 @@ def normal(
 ) -> Tensor:
     """Normal numbers with means and standard deviations."""
     if size is None:
-        from tracec_ir.promote import broadcast_shapes
-
-        shapes = [tuple(v.shape) for v in (mean, std) if isinstance(v, Tensor)]
-        if not shapes:
+        tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
+        if not tensors:
             raise TypeError('normal() missing 1 required positional arguments: "size"')
-        size = broadcast_shapes(*shapes)
-        dtype = next(v.dtype for v in (mean, std) if isinstance(v, Tensor))
+        size, dtype = tensors[0].shape, tensors[0].dtype
+        if tensors[-1].shape != size:
+            size = promote.broadcast_shapes(tuple(size), tuple(tensors[-1].shape))
     if not isinstance(std, Tensor) and std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     _device(device)
