@@ -33,7 +33,7 @@ class Geometric(Odds, Distribution):
                 raise ValueError(
                     f"Expected parameter probs ({type(value).__name__} of shape "
                     f"{tuple(value.shape)}) of distribution {self!r} to be positive but found "
-                    f"invalid values:\n{value}"
+                    f"invalid values:\n{value.detach()[value <= 0]}"
                 )
 
     @property

@@ -59,7 +59,8 @@ class Wishart(ExponentialFamily):
         ((name, matrix),) = given.items()
         if matrix.dim() < 2:
             raise ValueError(
-                f"{name} must be at least two-dimensional, with optional leading batch dimensions"
+                "scale_tril must be at least two-dimensional, with optional leading batch "
+                "dimensions"
             )
         whole = df if isinstance(df, Tensor) else tracec.tensor(df, dtype=matrix.dtype)
         batch = Size(tracec.broadcast_shapes(whole.shape, matrix.shape[:-2]))

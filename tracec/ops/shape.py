@@ -231,22 +231,24 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 @face("torch")
 def broadcast_shapes(*shapes: Any) -> Any:
     """The shape that shapes broadcast to."""
-    from tracec_ir.promote import broadcast_shapes as common
-
     from ..spec import Size
 
     given_shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
-    for s in given_shapes:
+    common = [1] * max(map(len, given_shapes), default=0)
+    for number, s in enumerate(given_shapes):
         if any(n < 0 for n in s):
-            raise RuntimeError(
-                f"Trying to create tensor with negative dimension ({min(s)}): ({min(s)})"
-            )
-    try:
-        return Size(common(*given_shapes))
-    except RuntimeError:
-        raise RuntimeError(
-            "Shape mismatch: objects cannot be broadcast to a single shape"
-        ) from None
+            raise ValueError("Attempting to broadcast a dimension with negative length!")
+        for i in range(-1, -1 - len(s), -1):
+            if s[i] == 1 or s[i] == common[i]:
+                continue
+            if common[i] != 1:
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {s[i]} at {i}! Mismatching "
+                    f"argument at index {number} had {shapes[number]}; but expected shape should "
+                    f"be broadcastable to {common}"
+                )
+            common[i] = s[i]
+    return Size(common)
 
 
 # -- splits ---------------------------------------------------------------------------------------
