@@ -279,3 +279,63 @@ def test_public_names():
         theirs = getattr(torch.distributions, module)
         ours = getattr(tracec.distributions, module)
         assert set(getattr(theirs, "__all__", ())) <= set(dir(ours))
+
+
+def test_transformed_functions():
+    def run(T):
+        D = T.distributions
+        x = T.tensor([0.3, -0.2])
+
+        def log_prob(m, **options):
+            return D.Normal(m, 1.0, **options).log_prob(T.tensor(1.0)).sum()
+
+        gradient = T.func.grad(log_prob)(x).tolist()
+        with pytest.raises(RuntimeError):  # about the values, which the message would show
+            T.vmap(lambda s: D.Normal(0.0, s).log_prob(s))(x)
+        twice = T.vmap(T.vmap(log_prob))(T.stack([x, x + 1])).sum(0).tolist()
+        return gradient, T.vmap(log_prob)(x).tolist(), twice
+
+    ours, theirs = run(tracec), run(torch)
+    for a, b in zip(ours, theirs):
+        assert a == pytest.approx(b, rel=1e-5)
+    with pytest.raises(ValueError):
+        tracec.func.grad(lambda s: tracec.distributions.Normal(0.0, s).log_prob(s))(
+            tracec.tensor(-1.0)
+        )
+
+
+def test_samples_that_underflow():
+    D = tracec.distributions
+    tracec.manual_seed(2)
+    tiny = tracec.full((200, 3), 0.01, requires_grad=True)
+    for d in (D.Gamma(tiny, 1.0), D.Beta(tiny, tiny), D.Dirichlet(tiny)):
+        x = d.rsample()
+        (g,) = tracec.autograd.grad(x.sum(), [tiny])
+        assert g.isfinite().all() and (x > 0).all()
+
+
+def test_training_loops_record_one_trace():
+    D = tracec.distributions
+    tracec.manual_seed(3)
+    policy = tracec.nn.Linear(4, 3)
+    optimizer = tracec.optim.SGD(policy.parameters(), 1e-3)
+    seen = tracec.randn(16, 4)
+
+    def step():
+        d = D.Categorical(logits=policy(seen))
+        drawn = d.sample()
+        loss = -d.log_prob(drawn).mean() - 0.01 * d.entropy().mean()
+        squashed = D.TransformedDistribution(
+            D.Independent(D.Normal(policy(seen), 1.0), 1), [D.TanhTransform(cache_size=1)]
+        )
+        loss = loss + squashed.log_prob(squashed.rsample()).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    before = counters.trie_misses
+    for _ in range(3):
+        step()
+    assert counters.trie_misses == before

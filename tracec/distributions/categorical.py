@@ -121,6 +121,8 @@ def _plain(x: Tensor, name: str) -> bool:
         return False
     array = x._known()
     if array is None:
+        if record.current().nested:
+            return False
         array = x._array()
     if name == "logits":
         return bool(np.isfinite(array).all())

@@ -32,10 +32,18 @@ def first_invalid(checks: Sequence[tuple[Any, Any]]) -> int | None:
             constraint, value = checks[i]
             outcome = bool(constraint.check(value._array()).all())
         elif isinstance(outcome, Tensor):
-            outcome = outcome.item()
+            outcome = _every(outcome)
         if not outcome:
             return i
     return None
+
+
+def _every(flag: Tensor) -> bool:
+    """Whether a flag is set: under `vmap`, for every example."""
+    tr = flag._st.trace
+    if tr is not None and tr.nested:
+        return bool(tr.value(flag, record.Flush.VALUE, True).all())
+    return flag.item()
 
 
 def _outcome(constraint: Any, value: Any) -> Any:
@@ -47,7 +55,7 @@ def _outcome(constraint: Any, value: Any) -> Any:
     if numel > SMALL or not constraint.on_arrays or value._spec.dtype.bits == 16:
         return constraint.check(value.detach()).all()
     array = value._known()
-    if array is None:
-        return None
+    if array is None:  # a transformed function's values are asked for by name, not by memory
+        return constraint.check(value).all() if record.current().nested else None
     flags = constraint.check(array)
     return bool(flags.all()) if isinstance(flags, (np.ndarray, np.bool_)) else flags.all()

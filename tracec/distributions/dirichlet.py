@@ -48,7 +48,8 @@ class Dirichlet(ExponentialFamily):
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         shape = self._extended_shape(sample_shape)
-        return self._own(tracec._sample_dirichlet(self.concentration.expand(shape)))
+        x = tracec._sample_dirichlet(self.concentration.expand(shape))
+        return self._own(x.clamp(min=tracec.finfo(x.dtype).tiny))  # what underflows is not 0
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

@@ -43,9 +43,7 @@ class Gamma(ExponentialFamily):
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         shape = self._extended_shape(sample_shape)
         x = tracec._standard_gamma(self.concentration.expand(shape)) / self.rate
-        with tracec.no_grad():  # what underflows becomes the least positive number
-            lift = x.clamp(min=tracec.finfo(x.dtype).tiny) - x
-        return self._own(x + lift)
+        return self._own(x.clamp(min=tracec.finfo(x.dtype).tiny))  # what underflows is not 0
 
     def log_prob(self, value: Tensor) -> Tensor:
         value = tracec.as_tensor(value, dtype=self.rate.dtype)

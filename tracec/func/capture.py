@@ -201,9 +201,10 @@ class Capture(Trace):
         if reason in (Flush.VALUE, Flush.DATA, Flush.CONTEXT):
             raise RuntimeError(f"not possible in a transformed function: {reason.value}")
 
-    def value(self, x: Tensor, reason: Flush) -> Any:
+    def value(self, x: Tensor, reason: Flush, every: bool = False) -> Any:
         """The array of a tensor of this trace, computed from the operands. RuntimeError with
-        PyTorch's wording if examples may differ in it."""
+        PyTorch's wording if examples may differ in it, unless `every`: that asks for all of them,
+        which lie along axes in front."""
         from .batching import batched_call
 
         if self.results is None:
@@ -219,7 +220,7 @@ class Capture(Trace):
             call = captured.call(codes)
         else:
             call, on = batched_call(captured, codes)
-            if on[0]:
+            if on[0] and not every:
                 raise _dependent(reason)
         if any(isinstance(o, Hole) for o in self.operands):
             raise RuntimeError("the value of a tensor depends on a cotangent that is not known yet")
@@ -228,7 +229,10 @@ class Capture(Trace):
             st.trace, st.code, st.held = trace, code, held
         h.trace = self.outer
         try:
-            return call_segment(call, captured.arguments(), (0,))[0]._array(reason)
+            result = call_segment(call, captured.arguments(), (0,))[0]
+            if every and self.outer.nested:
+                return self.outer.value(result, reason, True)
+            return result._array(reason)
         finally:
             self.outer, h.trace = h.trace, inner
             for st, (trace, code, held) in swapped.items():
