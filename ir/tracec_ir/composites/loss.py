@@ -16,6 +16,7 @@ from .common import (
     reduced,
     same_shape,
     shape_text,
+    shared,
     size,
     spelled,
     take,
@@ -348,14 +349,15 @@ def cosine_similarity(b, x1, x2, *, dim=1, eps=1e-08):
         raise RuntimeError(
             f"expected common dtype to be floating point, yet common dtype is {spelled(work)}"
         )
-    x1, x2 = b.cast(x1, work), b.cast(x2, work)
+    # vectors that broadcasting lengthens along `dim` count with their new length
+    x1, x2 = (wide(b, x) for x in shared(b, (x1, x2), work))
 
     def unit(x):
         # the limit keeps gradients of short vectors from exploding but passes them on
         n = b.vector_norm(x, dim=(dim,), keepdim=True)
         return b.div(x, b.add(n, b.detach(b.sub(b.clamp_min(n, eps), n))))
 
-    return b.sum(b.mul(unit(x1), unit(x2)), dim=(dim,))
+    return b.cast(b.sum(b.mul(unit(x1), unit(x2)), dim=(dim,)), work)
 
 
 @composite(autocast="single")
