@@ -40,8 +40,10 @@ def _conversion(name: str, dtype: DType) -> None:
 
 
 def _laid_out(x: Tensor, memory_format: Any) -> Tensor:
-    """x itself, or a contiguous copy where that is asked for."""
-    return x.contiguous() if str(memory_format) == "torch.contiguous_format" else x
+    """x itself, or a contiguous copy where another layout is asked for."""
+    if str(memory_format) == "torch.preserve_format":
+        return x
+    return x.contiguous(memory_format=memory_format)
 
 
 for _name, _dtype in _METHODS.items():

@@ -102,7 +102,8 @@ def _cross_entropy_vjp(b: Builder, op: Op, g: Value):
     g = wide(b, g)
     if reduction == "mean":
         g = b.div(g, b.reduce(weights, "sum", range(weights.rank)))
-    scale = unsqueeze(b, b.broadcast_to(b.mul(g, weights), weights.shape), ax)
+    # what is ignored learns nothing, even if nothing counts and g is NaN
+    scale = unsqueeze(b, masked(b, counts, b.mul(g, weights)), ax)
     p = b.softmax(z, dim=ax)
     hit = one_hot_mask(b, unsqueeze(b, target, ax), x.rank, ax, x.shape[ax])
     dx = b.cast(b.mul(where(b, hit, b.sub(p, 1.0), p), scale), x.dtype)
