@@ -272,20 +272,21 @@ def t(self: Tensor) -> Tensor:
 def movedim(self: Tensor, source, destination) -> Tensor:
     """Dimensions `source` moved to places `destination`, the others in their order."""
     rank = self.dim()
-    src = [wrap_dim(d, rank) for d in ([source] if isinstance(source, int) else source)]
-    dst = [
-        wrap_dim(d, rank) for d in ([destination] if isinstance(destination, int) else destination)
-    ]
-    if len(src) != len(dst):
+    given = {
+        "source": [source] if isinstance(source, int) else list(source),
+        "destination": [destination] if isinstance(destination, int) else list(destination),
+    }
+    if len(given["source"]) != len(given["destination"]):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(src)} dims) should "
-            "contain the "
-            f"same number of dims as destination ({list(dst)} dims)"
+            f"movedim: Invalid source or destination dims: source ({given['source']} dims) should "
+            f"contain the same number of dims as destination ({given['destination']} dims)"
         )
-    if len(set(src)) < len(src) or len(set(dst)) < len(dst):
-        repeated = "source" if len(set(src)) < len(src) else "destination"
-        dims = list(src) if repeated == "source" else list(dst)
-        raise RuntimeError(f"movedim: repeated dim in `{repeated}` ({dims})")
+    places = []
+    for name, dims in given.items():
+        places.append([wrap_dim(d, rank) for d in dims])
+        if len(set(places[-1])) < len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
+    src, dst = places
     order = [-1] * rank
     for a, b in zip(src, dst):
         order[b] = a
@@ -385,7 +386,7 @@ def narrow(self: Tensor, dim: int, start, length: int) -> Tensor:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -s.shape[d] <= start <= s.shape[d]:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-s.shape[d]}, {s.shape[d]}], "
+            f"start out of range (expected to be in range of [{-s.shape[d]}, {s.shape[d]}], "
             f"but got {start})"
         )
     if start < 0:
@@ -512,7 +513,7 @@ def tensor_split(self: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tenso
 def unbind(self: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of every entry of dimension `dim`."""
     if not self._spec.shape:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, self.dim())
     return tuple(select(self, d, i) for i in range(self._spec.shape[d]))
 

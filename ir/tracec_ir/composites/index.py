@@ -306,7 +306,7 @@ def _shift(b: Builder, x: Value, ax: int, by: int) -> Value:
 def trace(b, x):
     """The sum of a matrix's diagonal."""
     if x.rank != 2:
-        raise RuntimeError("trace: expected a matrix")
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.rank}")
     eye = b.eq(iota_along(b, 2, 0, x.shape[0]), iota_along(b, 2, 1, x.shape[1]))
     return b.sum(masked(b, eye, x), dim=None)
 

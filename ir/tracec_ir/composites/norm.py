@@ -44,9 +44,13 @@ def _affine_grads(b: Builder, op: Op, first: int, normal: Value, g: Value, kept_
 # -- layer norm -----------------------------------------------------------------------------------
 def _layer_axes(x: Value, normalized_shape) -> tuple[int, ...]:
     k = len(normalized_shape)
+    if k == 0:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got normalized_shape = []"
+        )
     if (
-        k == 0
-        or k > x.rank
+        k > x.rank
         or any(
             not dims.same(s, n)
             for s, n in zip(x.shape[x.rank - k :], normalized_shape, strict=True)
@@ -97,6 +101,8 @@ def _check_param(param: Value | None, shape, name: str) -> None:
 def native_layer_norm(b, x, weight=None, bias=None, *, normalized_shape, eps):
     """layer_norm with the mean and the reciprocal deviation it used."""
     over = _layer_axes(x, normalized_shape)
+    _check_param(weight, normalized_shape, "weight")
+    _check_param(bias, normalized_shape, "bias")
     z = wide(b, x)
     mean = mean_over(b, z, over, True)
     d = b.sub(z, mean)

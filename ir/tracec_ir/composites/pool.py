@@ -14,7 +14,7 @@ from ..optable import composite
 from .common import INF, iota, iota_along, masked, same_shape, shape_text, where, wide
 from .common import size as operand
 from .index import gather_positions
-from .pool_checks import check_adaptive, check_input, out_sizes
+from .pool_checks import check_adaptive, check_input, check_windows, out_sizes
 
 
 def _tiles(x: Value, kernel, stride, padding, dilation, out) -> bool:
@@ -176,8 +176,10 @@ def _place_back(b: Builder, part: Value, x: Value, place, stride, padding, dilat
     )
 
 
-def _max_pool(b: Builder, x: Value, kernel, stride, padding, dilation, ceil_mode) -> Value:
-    out = out_sizes(x, kernel, stride, padding, dilation, ceil_mode, f"max_pool{len(kernel)}d")
+def _max_pool(
+    b: Builder, x: Value, kernel, stride, padding, dilation, ceil_mode, row: bool = False
+) -> Value:
+    out = out_sizes(x, kernel, stride, padding, dilation, ceil_mode, row)
     if _tiles(x, kernel, stride, padding, dilation, out):
         blocks, over = _blocked(b, x, kernel, out)
         return b.reduce(blocks, "max", over)
@@ -217,14 +219,19 @@ def _declare(n: int) -> None:
     @composite(f"max_pool{n}d", vjp=_max_pool_vjp, autocast=single)
     def max_pool(b, x, *, kernel_size, stride, padding=zero, dilation=one, ceil_mode=False):
         """The maxima of the windows over the trailing spatial dimensions."""
+        if n > 1:
+            check_windows(kernel_size, stride, padding, dilation)
         check_input(x, n, f"max_pool{n}d")
-        return _max_pool(b, x, kernel_size, stride, padding, dilation, ceil_mode)
+        if n == 1:
+            check_windows(kernel_size, stride, padding, dilation, row=True)
+        return _max_pool(b, x, kernel_size, stride, padding, dilation, ceil_mode, n == 1)
 
     @composite(f"max_pool{n}d_with_indices", vjp=_max_pool_vjp, autocast=single)
     def max_pool_with_indices(
         b, x, *, kernel_size, stride, padding=zero, dilation=one, ceil_mode=False
     ):
         """The maxima of the windows and where they are in the flattened spatial dimensions."""
+        check_windows(kernel_size, stride, padding, dilation)
         check_input(x, n, f"max_pool{n}d")
         y = _max_pool(b, x, kernel_size, stride, padding, dilation, ceil_mode)
         attrs = {
@@ -241,6 +248,7 @@ def _declare(n: int) -> None:
         divisor_override=None,
     ):  # fmt: skip
         """The means of the windows over the trailing spatial dimensions."""
+        check_windows(kernel_size, stride, padding, one)
         check_input(x, n, f"avg_pool{n}d")
         return _avg_pool(
             b, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
