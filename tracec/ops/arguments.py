@@ -39,7 +39,7 @@ def number(x: Any) -> Any:
         return x
     out = _operand(x)
     if out is NotImplemented:
-        raise TypeError(f"expected a Tensor or a number, but got {type(x).__name__}")
+        raise TypeError(f"argument 'other' (position 2) must be Tensor, not {type(x).__name__}")
     return out
 
 

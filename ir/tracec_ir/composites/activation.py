@@ -83,7 +83,7 @@ def silu(b, x):
 def gelu(b, x, *, approximate="none"):
     """x times the probability that a standard normal variable is below x."""
     if x.dtype.kind not in "f":
-        raise RuntimeError(f"\"GeluKernelImpl\" not implemented for '{spelled(x.dtype)}'")
+        raise NotImplementedError(f"\"GeluKernelImpl\" not implemented for '{spelled(x.dtype)}'")
     z = wide(b, x)
     if approximate == "none":
         y = b.mul(b.mul(z, 0.5), b.add(b.erf(b.mul(z, math.sqrt(0.5))), 1))

@@ -8,7 +8,7 @@ from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
-from ..promote import broadcast_shapes
+from ..promote import broadcast_shapes, c_type
 from .common import (
     axis,
     flat,
@@ -209,7 +209,7 @@ def masked_fill(b, x, mask, value):
     """x with `value` where the mask holds."""
     if mask.dtype is not dtypes.b1:
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype "
-                           f"{mask.dtype.name}")  # fmt: skip
+                           f"{c_type(mask.dtype)}")  # fmt: skip
     _check_fill(x, value)
     return where(b, mask, b.cast(value, x.dtype), x)
 

@@ -37,14 +37,22 @@ def _check_classes(x: Value, target: Value, name: str) -> None:
     if x.rank == 0:
         raise ValueError(f"Expected input to have at least one dimension, got {x.rank}")
     if target.dtype not in (dtypes.i64, dtypes.u8):
-        raise RuntimeError(f"expected scalar type Long but found {spelled(target.dtype)}")
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {spelled(target.dtype)}"
+        )
+    if x.rank < 3 and target.rank > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if target.rank != len(want) or any(
         not dims.same(a, c) for a, c in zip(target.shape, want, strict=True)
     ):
-        if x.rank > 1 and target.rank and not dims.same(x.shape[0], target.shape[0]):
+        samples = target.shape[0] if target.rank else 0
+        if x.rank > 1 and not dims.same(x.shape[0], samples):
             raise ValueError(
-                f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
-                f"({target.shape[0]})."
+                f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({samples})."
+            )
+        if x.rank == 1:
+            raise ValueError(
+                f"For 1D input, 1D target must have size 1, but got target size: {samples}"
             )
         raise RuntimeError(
             f"Expected target size {shape_text(want)}, got {shape_text(target.shape)}"

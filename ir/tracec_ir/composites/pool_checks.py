@@ -9,6 +9,7 @@ from ..core import Value
 from ..dims import Dim
 from .common import shape_text
 
+
 def check_input(x: Value, n: int, name: str) -> None:
     """RuntimeError unless x is a sample or a batch with n spatial dimensions, not empty but for
     the batch."""
@@ -25,8 +26,8 @@ def check_input(x: Value, n: int, name: str) -> None:
     if n == 3:
         spelled = "max_pool3d_with_indices_out_cpu_template" if "max" in name else name
         raise RuntimeError(
-            f"{spelled}(): Expected input's non-batch dimensions to have positive length, but input "
-            f"has a shape of {text} and non-batch dimension "
+            f"{spelled}(): Expected input's non-batch dimensions to have positive length, but "
+            f"input has a shape of {text} and non-batch dimension "
             f"{_first_empty(x, first) - first} has length zero!"
         )
     prefix = "max_pool1d: " if name == "max_pool1d" else ""
@@ -80,9 +81,7 @@ def check_adaptive(x: Value, output_size: Sequence[Dim | None], n: int, name: st
         )
     low = next(o for o in output_size if isinstance(o, int) and o < 0)
     made = (*x.shape[: x.rank - n], *output_size)
-    raise RuntimeError(
-        f"Trying to create tensor with negative dimension {low}: {shape_text(made)}"
-    )
+    raise RuntimeError(f"Trying to create tensor with negative dimension {low}: {shape_text(made)}")
 
 
 def _out_size(size: Dim, k: int, s: int, p: int, d: int, ceil_mode: bool) -> Dim:

@@ -183,7 +183,7 @@ def min_dim(b, x, *, dim, keepdim=False):
 
 def _position(b: Builder, x: Value, kind: str, dim: int | None, keepdim: bool) -> Value:
     if x.dtype.kind == "b":
-        raise RuntimeError(f"\"arg{kind}_cpu\" not implemented for 'Bool'")
+        raise NotImplementedError(f"\"arg{kind}_cpu\" not implemented for 'Bool'")
     if dim is None:
         if numel(x) == 0:
             raise IndexError(

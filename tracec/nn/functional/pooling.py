@@ -179,6 +179,30 @@ max_unpool2d = _max_unpool(2)
 max_unpool3d = _max_unpool(3)
 
 
+def _grid_maxima(input: Any, windows: list[list[tuple[int, int]]]) -> tuple[Any, Any]:
+    """The maximum of every cell of a grid of windows, and its place in the flat image."""
+    n = len(windows)
+    spatial = input.shape[-n:]
+    lead = input.shape[:-n]
+    positions = tracec.arange(math.prod(spatial), device=input.device).reshape(tuple(spatial))
+    values, indices = [], []
+
+    def visit(cell: Any, place: Any, dim: int) -> None:
+        if dim == n:
+            flat = cell.reshape(*lead, -1)
+            best, where = flat.max(-1)
+            values.append(best)
+            indices.append(place.reshape(-1)[where])
+            return
+        for start, stop in windows[dim]:
+            inner = cell.narrow(len(lead) + dim, start, stop - start)
+            visit(inner, place.narrow(dim, start, stop - start), dim + 1)
+
+    visit(input, positions, 0)
+    shape = (*lead, *(len(row) for row in windows))
+    return tracec.stack(values, -1).reshape(shape), tracec.stack(indices, -1).reshape(shape)
+
+
 def _fractional_windows(sample: float, size: int, output: int, kernel: int) -> list[Any]:
     """Window starts at pseudo-random steps of mean (size - kernel) / (output - 1)."""
     starts = []

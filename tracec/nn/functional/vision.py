@@ -10,6 +10,7 @@ import tracec
 from tracec import ops
 from tracec.record import apply
 
+_MODES = ("nearest", "nearest-exact", "area", "linear", "bilinear", "trilinear", "bicubic")
 _LINEAR_MODES = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4}
 
 
@@ -33,11 +34,11 @@ def interpolate(
                 "align_corners option can only be set with the interpolating modes: "
                 "linear | bilinear | bicubic | trilinear"
             )
-    elif mode not in _LINEAR_MODES:
+    if input.dim() not in (3, 4, 5) or mode not in _MODES:
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported "
             f"(got {input.dim()}D) for the modes: nearest | linear | bilinear | bicubic | "
-            f"trilinear | area | nearest-exact (got {mode})"
+            f"trilinear | lanczos | area | nearest-exact (got {mode})"
         )
     dimensions = input.dim() - 2
     sizes, scales = _target(input, size, scale_factor, recompute_scale_factor, dimensions)
