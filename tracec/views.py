@@ -12,7 +12,7 @@ from tracec_ir.promote import _spelled
 
 from .layouts import infer_shape, view_strides
 from .record import apply
-from .spec import VIEWS_KEPT, fixed, row_major, spec
+from .spec import VIEWS_KEPT, Spec, fixed, row_major, spec
 from .tensor import Tensor, view_of, wrap_dim
 
 
@@ -213,7 +213,27 @@ def clone(self: Tensor, *, memory_format=None) -> Tensor:
     return apply("clone", (self,))
 
 
+_CHANNELS_LAST = {"torch.channels_last": 4, "torch.channels_last_3d": 5}
+
+
+def _channels_last(s: Spec, rank: int, name: str) -> bool:
+    """Whether the channels of a layout are innermost. RuntimeError for another rank."""
+    if len(s.shape) != rank:
+        raise RuntimeError(f"required rank {rank} tensor to use {name} format")
+    moved = (0, *range(2, rank), 1)
+    strides = [s.strides[d] for d in moved if s.shape[d] != 1]
+    return strides == [
+        n for n, d in zip(row_major(tuple(s.shape[d] for d in moved)), moved) if s.shape[d] != 1
+    ]
+
+
 def contiguous(self: Tensor, memory_format=None) -> Tensor:
+    """The tensor itself if its elements follow each other, else a contiguous copy; a copy too
+    where another order is asked for, which results do not keep."""
+    name = str(memory_format)
+    if name in _CHANNELS_LAST:
+        last = _channels_last(self._spec, _CHANNELS_LAST[name], name.removeprefix("torch."))
+        return self if last else clone(self)
     return self if self._spec.contiguous else clone(self)
 
 

@@ -268,6 +268,27 @@ def ldexp(b, x, other):
     return b.mul(x, b.pow(2.0, other))
 
 
+# A step of one unit in the last place: x passes its gradient on, unless it stays what it is.
+def _next_after_vjp(b: Builder, op: Op, g: Value):
+    x, y = op.operands
+    return [back(b, masked(b, b.ne(x, y), g), x), back(b, b.zeros_like(g), y)]
+
+
+@composite(vjp=_next_after_vjp)
+def next_after(b, x, y):
+    """The next representable number from x towards y."""
+    x, y = shared(b, (x, y))
+    if x.dtype.bits != 16 or x.dtype.kind != "f":
+        return b.emit1("nextafter", x, y)
+    # sign and magnitude: one more in the bits is one step away from zero on either side
+    step = where(b, b.eq(b.lt(x, y), b.gt(x, 0.0)), 1, -1)
+    bits = b.add(b.bitcast(x, dtype=dtypes.i16), b.cast(step, dtypes.i16))
+    least = b.bitcast(b.full(1, dtypes.i16, x.shape), dtype=x.dtype)
+    moved = where(b, b.eq(x, 0.0), b.copysign(least, y), b.bitcast(bits, dtype=x.dtype))
+    known = b.logical_or(b.eq(x, y), b.logical_or(b.isnan(x), b.isnan(y)))
+    return where(b, known, where(b, b.eq(x, y), y, b.add(x, y)), moved)
+
+
 @composite(nondiff=True)
 def gcd(b, x, y):
     """The greatest common divisor."""
