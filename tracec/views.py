@@ -165,6 +165,8 @@ def view_as_real(input: Tensor) -> Tensor:
 def view_as_complex(input: Tensor) -> Tensor:
     """The complex numbers whose parts a last dimension of two holds, in the same memory."""
     s = input._spec
+    if s.dtype.code == "f16":
+        raise NotImplementedError("view_as_complex(): the dtype complex32 (chalf) of float16 parts")
     if s.dtype.code not in ("f32", "f64"):
         raise RuntimeError(
             "view_as_complex is only supported for half, float and double tensors, but got a "
