@@ -27,13 +27,20 @@ def with_grads(t: Any, call: Callable, *leaves: Any) -> list:
     return [y, *t.autograd.grad((y * weights).sum(), leaves)]
 
 
-def bags(t: Any, **options: Any) -> list:
+def bags(t: Any, end: int = 4, **options: Any) -> list:
     index = t.tensor([4, 1, 1, 0, 4, 2])
     return with_grads(
         t,
-        lambda w: t.nn.functional.embedding_bag(index, w, t.tensor([0, 2, 4]), **options),
+        lambda w: t.nn.functional.embedding_bag(index, w, t.tensor([0, 2, end]), **options),
         learned(t, 5, 3),
     )
+
+
+def bags_that_leave_something(t: Any) -> list:
+    """Without gradients: PyTorch's are those of uninitialised memory here."""
+    index, offsets = t.tensor([4, 1, 1, 0, 4, 2]), t.tensor([0, 2, 4])
+    bag = t.nn.functional.embedding_bag
+    return [bag(index, numbers(t, 5, 3), offsets, mode="sum", include_last_offset=True)]
 
 
 def weighted_bags(t: Any) -> list:
@@ -93,7 +100,8 @@ def other_layouts(t: Any) -> list:
 
 CASES: dict[str, Callable[[Any], list]] = {
     "bags": lambda t: bags(t, mode="mean"),
-    "bags with an end": lambda t: bags(t, mode="sum", include_last_offset=True),
+    "bags with an end": lambda t: bags(t, 6, mode="sum", include_last_offset=True),
+    "bags with an early end": bags_that_leave_something,
     "maxima of bags": lambda t: bags(t, mode="max", padding_idx=1),
     "weighted bags": weighted_bags,
     "grid": lambda t: grid(t, "bilinear", "zeros", False),
