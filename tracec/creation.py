@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracec_ir import dtypes, promote
+from tracec_ir.dims import Poly
 from tracec_ir.dtypes import DType
 from tracec_runtime.memory import allocate, from_array
 
@@ -78,7 +79,11 @@ def get_default_dtype() -> DType:
 
 
 def _finish(t: Tensor, requires_grad: bool) -> Tensor:
-    return t.requires_grad_(True) if requires_grad else t
+    if not requires_grad:
+        return t
+    if t._spec.dtype.kind not in "fc":
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+    return t.requires_grad_(True)
 
 
 def _of_array(array: np.ndarray, requires_grad: bool = False) -> Tensor:
@@ -315,10 +320,42 @@ def _give(t: Tensor, out: Tensor | None, requires_grad: bool) -> Tensor:
     return _finish(t, requires_grad)
 
 
+def _is_size(n) -> bool:
+    return hasattr(n, "__index__") or isinstance(n, Poly)
+
+
+def _check_size(name: str, size: tuple) -> None:
+    """TypeError unless `size` is what f(2, 3) or f((2, 3)) may be given."""
+    if len(size) == 1 and not isinstance(size[0], (tuple, list)):
+        if not _is_size(size[0]):
+            raise TypeError(
+                f"{name}(): argument 'size' (position 1) must be tuple of ints, not "
+                f"{type(size[0]).__name__}"
+            )
+        return
+    for i, n in enumerate(size[0] if len(size) == 1 else size, 1):
+        if not _is_size(n):
+            raise TypeError(
+                f"{name}(): argument 'size' failed to unpack the object at pos {i} with error "
+                f'"type must be tuple of ints,but got {type(n).__name__}"'
+            )
+
+
 def _filled(value, size: tuple, dtype, device, requires_grad: bool, out) -> Tensor:
     _device(device)
-    shape = _checked(sizes(size))
-    t = apply("full", (value,), {"shape": shape, "dtype": dtype or promote.default_float})
+    name = "ones" if value else "zeros"
+    if dtype is not None and not isinstance(dtype, DType):
+        raise TypeError(
+            f"{name}(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}"
+        )
+    try:
+        shape = sizes(size)
+    except TypeError:
+        _check_size(name, size)
+        raise
+    if not value and any(n < 0 for n in shape):
+        raise RuntimeError("zeros: Dimension size must be non-negative.")
+    t = apply("full", (value,), {"shape": _checked(shape), "dtype": dtype or promote.default_float})
     return _give(t, out, requires_grad)
 
 

@@ -32,6 +32,8 @@ class Device:
             if not ordinal.isdigit():
                 raise RuntimeError(f"Invalid device string: '{type}'")
             index = int(ordinal)
+        if not name.isalpha():
+            raise RuntimeError(f"Invalid device string: '{type}'")
         if name not in ("cpu", "cuda", "meta", "mps", "xpu"):
             raise RuntimeError(
                 f"Expected one of cpu, cuda, meta device type at start of device string: {type}"

@@ -316,6 +316,8 @@ def _normal(item):
         return _long([]) if made.numel() == 0 else _normal(made if made.dim() else made.reshape(1))
     if hasattr(item, "__index__"):
         return item.__index__()
+    if isinstance(item, str):
+        raise TypeError("new(): invalid data type 'str'")
     raise IndexError(
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
         f"indices (got {type(item).__name__})"

@@ -20,13 +20,13 @@ def infer_shape(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
         else:
             known *= n
     if hole >= 0:
-        if known == 0:
+        if known == 0 and numel == 0:
             raise RuntimeError(
                 f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
                 "unspecified "
                 "dimension size -1 can be any value and is ambiguous"
             )
-        if same(numel % known, 0):
+        if known and same(numel % known, 0):
             return shape[:hole] + (numel // known,) + shape[hole + 1 :]
     if hole >= 0 or not same(known, numel):
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")

@@ -150,9 +150,8 @@ def logsumexp(
 ) -> Tensor:
     """log(sum(exp(x))) of what the mask keeps."""
     x = _converted(input, dtype)
-    return ops.logsumexp(
-        _kept(x.float() if x.dtype.kind in "biu" else x, mask, -_INF), _over(x, dim), keepdim
-    )
+    kept = _kept(x.float() if x.dtype.kind in "biu" else x, mask, -_INF)
+    return ops.logsumexp(kept, _over(x, dim), keepdim).to(x.dtype)
 
 
 def logaddexp(
@@ -195,9 +194,9 @@ def _squares(
     n = _count(x, mask, over, True)
     mean_ = ops.sum(_kept(x, mask, 0), over, True) / n
     d = _kept(x - mean_, mask, 0)
-    total = ops.sum(d * d, over, keepdim)
+    total = ops.sum(d * d.conj(), over, keepdim)
     left = _count(x, mask, over, keepdim) - correction
-    return total / ops.clamp_min(left, 0)
+    return (total / ops.clamp_min(left, 0).to(x.dtype.to_real())).to(x.dtype)
 
 
 def var(

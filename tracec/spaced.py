@@ -40,10 +40,12 @@ def arange(
     if not (np.isfinite(start) and np.isfinite(end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     whole = dtype.kind in "iu"
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if whole and int(step) == 0:
+        raise ValueError("step must be nonzero")
     if dtype is dtypes.i64:  # counted in integers; other dtypes in doubles
         start, end, step = int(start), int(end), int(step)
-    if step == 0 or (whole and int(step) == 0):
-        raise RuntimeError("step must be nonzero")
     if (end - start) / step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is dtypes.i64:
@@ -97,7 +99,11 @@ def _check_ends(name: str, start, end, steps) -> None:
         raise TypeError(f"{name}() received an invalid combination of arguments - got ({given})")
     for v in (start, end):
         if isinstance(v, Tensor) and v.dim():
-            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors")
+            ranks = (v.dim() if isinstance(v, Tensor) else 0 for v in (start, end))
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got start with "
+                "{} dimension(s) and end with {} dimension(s).".format(*ranks)
+            )
 
 
 def _spaced(start, end, steps: int, dtype: DType) -> np.ndarray:
@@ -153,6 +159,8 @@ def eye(
     """Ones on the diagonal of an n x m matrix of zeros."""
     if n < 0:
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
+    if m is not None and m < 0:
+        raise RuntimeError(f"m must be greater or equal to 0, got {m}")
     if Poly in (n.__class__, m.__class__):
         same = arange(n).unsqueeze(1) == arange(n if m is None else m)
         made = apply("cast", (same,), {"dtype": dtype or promote.default_float})

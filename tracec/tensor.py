@@ -211,14 +211,20 @@ class Tensor:
             raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
         return builtins.bool(self.item())
 
+    def _only(self):
+        """`item()` for a conversion by Python: ValueError for another number of elements."""
+        if self._spec.numel != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.item()
+
     def __float__(self) -> float:
-        return builtins.float(self.item())
+        return builtins.float(self._only())
 
     def __int__(self) -> int:
-        return builtins.int(self.item())
+        return builtins.int(self._only())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._only())
 
     def __index__(self) -> int:
         if self._spec.numel != 1 or self._spec.dtype.kind not in "iub":

@@ -12,7 +12,7 @@ from tracec_ir.promote import _spelled
 
 from .layouts import infer_shape, view_strides
 from .record import apply
-from .spec import VIEWS_KEPT, fixed, row_major, spec
+from .spec import VIEWS_KEPT, Spec, fixed, row_major, spec
 from .tensor import Tensor, view_of, wrap_dim
 
 
@@ -165,6 +165,8 @@ def view_as_real(input: Tensor) -> Tensor:
 def view_as_complex(input: Tensor) -> Tensor:
     """The complex numbers whose parts a last dimension of two holds, in the same memory."""
     s = input._spec
+    if s.dtype.code == "f16":
+        raise NotImplementedError("view_as_complex(): the dtype complex32 (chalf) of float16 parts")
     if s.dtype.code not in ("f32", "f64"):
         raise RuntimeError(
             "view_as_complex is only supported for half, float and double tensors, but got a "
@@ -213,7 +215,27 @@ def clone(self: Tensor, *, memory_format=None) -> Tensor:
     return apply("clone", (self,))
 
 
+_CHANNELS_LAST = {"torch.channels_last": 4, "torch.channels_last_3d": 5}
+
+
+def _channels_last(s: Spec, rank: int, name: str) -> bool:
+    """Whether the channels of a layout are innermost. RuntimeError for another rank."""
+    if len(s.shape) != rank:
+        raise RuntimeError(f"required rank {rank} tensor to use {name} format")
+    moved = (0, *range(2, rank), 1)
+    strides = [s.strides[d] for d in moved if s.shape[d] != 1]
+    return strides == [
+        n for n, d in zip(row_major(tuple(s.shape[d] for d in moved)), moved) if s.shape[d] != 1
+    ]
+
+
 def contiguous(self: Tensor, memory_format=None) -> Tensor:
+    """The tensor itself if its elements follow each other, else a contiguous copy; a copy too
+    where another order is asked for, which results do not keep."""
+    name = str(memory_format)
+    if name in _CHANNELS_LAST:
+        last = _channels_last(self._spec, _CHANNELS_LAST[name], name.removeprefix("torch."))
+        return self if last else clone(self)
     return self if self._spec.contiguous else clone(self)
 
 
@@ -272,20 +294,21 @@ def t(self: Tensor) -> Tensor:
 def movedim(self: Tensor, source, destination) -> Tensor:
     """Dimensions `source` moved to places `destination`, the others in their order."""
     rank = self.dim()
-    src = [wrap_dim(d, rank) for d in ([source] if isinstance(source, int) else source)]
-    dst = [
-        wrap_dim(d, rank) for d in ([destination] if isinstance(destination, int) else destination)
-    ]
-    if len(src) != len(dst):
+    given = {
+        "source": [source] if isinstance(source, int) else list(source),
+        "destination": [destination] if isinstance(destination, int) else list(destination),
+    }
+    if len(given["source"]) != len(given["destination"]):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(src)} dims) should "
-            "contain the "
-            f"same number of dims as destination ({list(dst)} dims)"
+            f"movedim: Invalid source or destination dims: source ({given['source']} dims) should "
+            f"contain the same number of dims as destination ({given['destination']} dims)"
         )
-    if len(set(src)) < len(src) or len(set(dst)) < len(dst):
-        repeated = "source" if len(set(src)) < len(src) else "destination"
-        dims = list(src) if repeated == "source" else list(dst)
-        raise RuntimeError(f"movedim: repeated dim in `{repeated}` ({dims})")
+    places = []
+    for name, dims in given.items():
+        places.append([wrap_dim(d, rank) for d in dims])
+        if len(set(places[-1])) < len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
+    src, dst = places
     order = [-1] * rank
     for a, b in zip(src, dst):
         order[b] = a
@@ -385,7 +408,7 @@ def narrow(self: Tensor, dim: int, start, length: int) -> Tensor:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -s.shape[d] <= start <= s.shape[d]:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-s.shape[d]}, {s.shape[d]}], "
+            f"start out of range (expected to be in range of [{-s.shape[d]}, {s.shape[d]}], "
             f"but got {start})"
         )
     if start < 0:
@@ -512,7 +535,7 @@ def tensor_split(self: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tenso
 def unbind(self: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of every entry of dimension `dim`."""
     if not self._spec.shape:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, self.dim())
     return tuple(select(self, d, i) for i in range(self._spec.shape[d]))
 

@@ -6,6 +6,7 @@ reads like PyTorch: `b.add(x, 2.5)` promotes, broadcasts and emits the strict pr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,6 +20,15 @@ from .types import ScalarType, TensorType, Type
 
 Number = Any  # bool, int, float or complex
 Rules = dict[str, list[Callable]]
+
+
+def _exact(number: Any, dtype: DType) -> bool:
+    """Whether a number is known to be one of a 16-bit float type, and of usual size."""
+    if isinstance(number, Value):
+        return False
+    part, exponent = math.frexp(number)
+    digits = part * 2 ** (11 if dtype is dtypes.f16 else 8)
+    return not math.isfinite(number) or (digits.is_integer() and -13 <= exponent <= 15)
 
 
 class Builder:
@@ -103,6 +113,14 @@ class Builder:
             facts.refuse(*types)
         work, _ = pointwise_types(facts.promote, types, d.name)
         assert work is not None
+        if d.name in ("mul", "div") and work.bits == 16 and work.kind == "f":
+            # a number multiplies in float32, as in PyTorch: 0.1 is not rounded to 16 bits first
+            if any(
+                isinstance(t, ScalarType) and not _exact(v, work)
+                for v, t in zip(operands, types, strict=True)
+            ):
+                y = self._pointwise(d, [self._single(v) for v in operands], attrs)
+                return self.cast(y, work)
         values = [
             self.cast(v, work) if isinstance(v, Value) else self.const(v, work) for v in operands
         ]
@@ -112,6 +130,10 @@ class Builder:
             assert d.body is not None
             return d.body(self, *values)
         return self.emit(d.name, values, attrs)[0]
+
+    def _single(self, v: Any) -> Value:
+        """A value or number in float32."""
+        return self.cast(v, dtypes.f32) if isinstance(v, Value) else self.const(v, dtypes.f32)
 
     def scalar(self, number: Number) -> Value:
         """A weakly typed constant."""

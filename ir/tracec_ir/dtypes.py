@@ -108,8 +108,9 @@ def by_numpy(dtype: object) -> DType:
         found = _MET[dtype] = _BY_NUMPY[name]
         return found
     except KeyError:
+        kind = getattr(dtype, "type", type(dtype)).__name__
         raise TypeError(
-            f"can't convert np.ndarray of type numpy.{name}. The only supported types are: "
+            f"can't convert np.ndarray of type numpy.{kind}. The only supported types are: "
             "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, "
             "uint32, uint16, uint8, and bool."
         ) from None

@@ -47,6 +47,18 @@ def _spelled(d: DType) -> str:
     return _CXX_NAMES[d.code]
 
 
+_C_TYPES = {
+    "f32": "float", "f64": "double", "i64": "long int", "i32": "int", "i16": "short int",
+    "i8": "signed char", "u8": "unsigned char", "b1": "bool", "f16": "c10::Half",
+    "bf16": "c10::BFloat16", "c64": "c10::complex<float>", "c128": "c10::complex<double>",
+}  # fmt: skip
+
+
+def c_type(d: DType) -> str:
+    """The C++ type that some of PyTorch's messages name: `float`, `long int`."""
+    return _C_TYPES.get(d.code, d.name)
+
+
 def scalar_dtype(scalar: DType) -> DType:
     """The dtype a Python number has when nothing else decides."""
     if scalar.kind == "f":
@@ -110,7 +122,7 @@ def pointwise_types(
     if rule == "bool":
         return dtypes.b1, dtypes.b1
     if rule == "int" and common_type.kind in "fc":
-        raise RuntimeError(f"\"{op}_cpu\" not implemented for '{_spelled(common_type)}'")
+        raise NotImplementedError(f"\"{op}_cpu\" not implemented for '{_spelled(common_type)}'")
     return common_type, dtypes.b1 if rule == "compare" else common_type
 
 

@@ -215,9 +215,9 @@ def test_call(text: str) -> None:
 @pytest.mark.parametrize(
     "make, error, words",
     [
-        (lambda: tracec.zeros(-1), RuntimeError, "negative dimension -1"),
-        (lambda: tracec.zeros(2.5), TypeError, "must be a tuple of ints"),
-        (lambda: tracec.zeros("a"), TypeError, "must be a tuple of ints"),
+        (lambda: tracec.ones(-1), RuntimeError, "negative dimension -1"),
+        (lambda: tracec.zeros(2.5), TypeError, "must be tuple of ints, not float"),
+        (lambda: tracec.zeros("a"), TypeError, "must be tuple of ints, not str"),
         (lambda: tracec.tensor([1, [2]]), TypeError, "sequence"),
         (lambda: tracec.tensor(2**70), RuntimeError, "overflow"),
         (lambda: tracec.tensor([[1, 2], [3]]), ValueError, "expected sequence of length 2"),

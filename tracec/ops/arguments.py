@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 from ..tensor import Tensor, _operand
 
@@ -39,7 +39,7 @@ def number(x: Any) -> Any:
         return x
     out = _operand(x)
     if out is NotImplemented:
-        raise TypeError(f"expected a Tensor or a number, but got {type(x).__name__}")
+        raise TypeError(f"argument 'other' (position 2) must be Tensor, not {type(x).__name__}")
     return out
 
 
@@ -116,6 +116,12 @@ def need_tensor(x: Any, name: str, argument: str = "input", position: int = 1) -
         )
 
 
+def mixed(name: str, *values: Any) -> NoReturn:
+    """Raises the TypeError for arguments that fit none of a function's forms."""
+    kinds = ", ".join(type(v).__name__ for v in values if v is not None)
+    raise TypeError(f"{name}() received an invalid combination of arguments - got ({kinds})")
+
+
 def stack_of(tensors: Any, name: str) -> tuple[Tensor, ...]:
     """A sequence of tensors as a tuple."""
     if isinstance(tensors, Tensor):
@@ -124,7 +130,9 @@ def stack_of(tensors: Any, name: str) -> tuple[Tensor, ...]:
         )
     out = tuple(tensors)
     if not out:
-        raise RuntimeError(f"{name}(): expected a non-empty list of Tensors")
+        if name == "cat":
+            raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
     for i, t in enumerate(out):
         if not isinstance(t, Tensor):
             raise TypeError(

@@ -6,12 +6,12 @@ from typing import Any
 
 from tracec_ir import dtypes
 from tracec_ir.dtypes import DType
-from tracec_ir.promote import _spelled
+from tracec_ir.promote import _spelled, broadcast_shapes
 
 from ..device import Device, resolve
 from ..record import apply, assign, unary
 from ..tensor import Tensor
-from .arguments import given, need_tensor
+from .arguments import given, mixed, need_tensor
 from .face import add as list_as
 from .face import face
 
@@ -40,8 +40,10 @@ def _conversion(name: str, dtype: DType) -> None:
 
 
 def _laid_out(x: Tensor, memory_format: Any) -> Tensor:
-    """x itself, or a contiguous copy where that is asked for."""
-    return x.contiguous() if str(memory_format) == "torch.contiguous_format" else x
+    """x itself, or a contiguous copy where another layout is asked for."""
+    if str(memory_format) == "torch.preserve_format":
+        return x
+    return x.contiguous(memory_format=memory_format)
 
 
 for _name, _dtype in _METHODS.items():
@@ -188,6 +190,13 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 @face("method")
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """The elements of src, broadcast, written into the tensor."""
+    shape = self._spec.shape
+    if isinstance(src, Tensor) and src._spec.shape != shape:
+        made = broadcast_shapes(shape, src._spec.shape)
+        if len(made) != len(shape):
+            raise RuntimeError(
+                f"output with shape {list(shape)} doesn't match the broadcast shape {list(made)}"
+            )
     return assign(self, src)
 
 
@@ -199,6 +208,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
             "dimensions."
         )
+    if value is None or isinstance(value, (str, list, tuple)):
+        mixed("fill_", value)
     return assign(self, value)
 
 

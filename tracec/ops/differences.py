@@ -59,8 +59,8 @@ def _spacings(spacing: Any, dims: list[int]) -> list:
         return [1 if spacing is None else spacing] * len(dims)
     if len(spacing) != len(dims):
         raise RuntimeError(
-            "torch.gradient expected spacing to be unspecified, a scalar or a list of length equal "
-            f"to 'self.dim() or the length of dim', but got a list of length {len(spacing)} for "
-            f"{len(dims)} dimensions"
+            "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim "
+            "arguments to have the same length, but got a spacing argument of length "
+            f"{len(spacing)} and a dim argument of length {len(dims)}."
         )
     return [s.item() if isinstance(s, Tensor) and not s.dim() else s for s in spacing]

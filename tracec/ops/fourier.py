@@ -34,7 +34,7 @@ def _one(input: Tensor, n: Any, dim: int, name: str) -> tuple[tuple, tuple]:
         raise TypeError(f"{name}(): argument 'n' (position 2) must be int, not {type(n).__name__}")
     if not input.dim():
         wrap_dim(dim, 0)
-        raise RuntimeError(f"{name}: expected a tensor with a dimension, but got a scalar")
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     if n is not None and n < 1:
         raise RuntimeError(f"Invalid number of data points ({n}) specified")
     return (wrap_dim(dim, input.dim()),), (n,)
@@ -46,6 +46,9 @@ def _many(input: Tensor, s: Any, dim: Any, name: str) -> tuple[tuple, tuple]:
     rank = input.dim()
     s, dim = dims(s), dims(dim)
     s = (s,) if isinstance(s, int) else s
+    if dim and not rank:
+        first = dim if isinstance(dim, int) else dim[0]
+        raise IndexError(f"Dimension specified as {first} but tensor has no dimensions")
     if dim is not None:
         dim = tuple(wrap_dim(d, rank) for d in ((dim,) if isinstance(dim, int) else dim))
         if len(set(dim)) != len(dim):

@@ -157,7 +157,13 @@ def native_layer_norm(
     y, mean, scale = apply_multi(
         "native_layer_norm", tuple(t for t in operands if t is not None), attrs
     )
-    y = y + bias if weight is None and bias is not None else y
+    if weight is None and bias is not None:
+        if tuple(bias.shape) != tuple(normalized_shape):
+            raise RuntimeError(
+                "Expected bias to be of same shape as normalized_shape, but got bias of shape "
+                f"{list(bias.shape)} and normalized_shape = {list(normalized_shape)}"
+            )
+        y = y + bias
     return y, mean.detach(), scale.detach()
 
 

@@ -32,7 +32,7 @@ remainder=remainder bitwise_and=bitwise_and bitwise_or=bitwise_or bitwise_xor=bi
 bitwise_left_shift=shl bitwise_right_shift=shr xlogy=xlogy
 """
 # both operands are tensors
-_BINARY_TENSORS = "atan2 logical_and logical_or logical_xor nextafter hypot gcd lcm heaviside ldexp"
+_BINARY_TENSORS = "atan2 logical_and logical_or logical_xor hypot gcd lcm heaviside ldexp"
 _BINARY_PURE = "maximum minimum fmax fmin logaddexp logaddexp2"  # ... and there is no in-place form
 _BINARY_ALIASES = {
     "atan2": ("arctan2",), "ne": ("not_equal",), "lt": ("less",), "le": ("less_equal",),
@@ -103,6 +103,10 @@ for _entry in _BINARY.split() + _BINARY_MIXED.split():
 for _name in _BINARY_TENSORS.split():
     _fn = _binary(_name, _name, number_second=False)
     _declare(_fn, _name, _name, "torch method", _BINARY_ALIASES.get(_name, ()), True)
+_declare(
+    _binary("nextafter", "next_after", number_second=False), "nextafter", "next_after",
+    "torch method", (), True,
+)  # fmt: skip
 for _name in _BINARY_PURE.split():
     _declare(_binary(_name, _name, number_second=False), _name, _name, "torch method")
 for _name, _on in (

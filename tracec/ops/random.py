@@ -38,7 +38,7 @@ def _sampled(
 def _float(dtype: DType | None, name: str) -> DType:
     dtype = dtype or promote.default_float
     if dtype.kind != "f":
-        raise RuntimeError(f"\"{name}\" not implemented for '{promote._spelled(dtype)}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{promote._spelled(dtype)}'")
     return dtype
 
 
@@ -239,7 +239,7 @@ def normal(
         if tensors[-1].shape != size:
             size = promote.broadcast_shapes(tuple(size), tuple(tensors[-1].shape))
     if not isinstance(std, Tensor) and std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     _device(device)
     dtype = _float(dtype, "normal_kernel_cpu")
     shape = _checked(tuple(size))

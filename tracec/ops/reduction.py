@@ -5,10 +5,12 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
+from tracec_ir import promote
+
 from ..record import apply, apply_multi, unary
 from ..tensor import Tensor
 from . import returns
-from .arguments import all_given, apart, dims, given, need_tensor, plain
+from .arguments import all_given, apart, dims, given, mixed, need_tensor, plain
 from .face import add as list_as
 from .face import face
 
@@ -48,6 +50,12 @@ def _extreme(name: str, doc: str):
         input: Tensor, dim: Any = (), keepdim: builtins.bool = False, *, out: Tensor | None = None
     ) -> Tensor:
         r = apply(name, (input,), (("dim", dims(dim)), ("keepdim", keepdim)))
+        if out is not None and out.dtype is not input.dtype:
+            raise RuntimeError(
+                "Expected the dtype for input and out to match, but got "
+                f"{promote._spelled(input.dtype)} for input's dtype and "
+                f"{promote._spelled(out.dtype)} for out's dtype."
+            )
         return given(out, r)
 
     fn.__name__ = fn.__qualname__ = name
@@ -74,7 +82,10 @@ def _max_like(name: str, pointwise: str):
     ) -> Any:
         if other is not None or isinstance(dim, Tensor):
             need_tensor(input, name)
+            need_tensor(dim if other is None else other, name, "other", 2)
             return given(out, apply(pointwise, (input, dim if other is None else other)))
+        if not isinstance(input, Tensor):
+            mixed(name, input, dim)
         if dim is None:
             return given(out, unary(whole, input))
         pair = kind(*apply_multi(along, (input,), (("dim", dim), ("keepdim", keepdim))))

@@ -256,9 +256,12 @@ def _declare_split(name: str, dim: int, least: int) -> None:
     def fn(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
         if input.dim() < least:
             raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {least} "
-                f"dimension{'s' if least > 1 else ''}, "
+                f"torch.{name} requires a tensor with at least {least} dimension, "
                 f"but got a tensor with {input.dim()} dimensions!"
+            )
+        if isinstance(indices_or_sections, str):
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments - got (Tensor, str)"
             )
         along = 0 if name == "hsplit" and input.dim() == 1 else dim
         if isinstance(indices_or_sections, int) and (
@@ -322,15 +325,22 @@ def _copy_form(name: str) -> None:
     list_as(fn, "torch", name)
 
 
-for _name in ("alias", "as_strided", "diagonal", "expand", "narrow", "permute", "select", "split",
+for _name in ("alias", "as_strided", "diagonal", "expand", "permute", "select", "split",
               "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze",
               "view"):  # fmt: skip
     _copy_form(_name + "_copy")
 
 
-@face("method")
+@face()
 def narrow_copy(self: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`narrow` as a fresh tensor."""
+    rank = self.dim()
+    if rank and not -rank <= dim < rank:
+        raise RuntimeError(f"narrow_copy(): dimension {dim} of a tensor with {rank} dimensions")
+    if length < 0:
+        raise RuntimeError(
+            f"start ({start}) + length ({length}) exceeds dimension size ({self.shape[dim]})."
+        )
     return self.narrow(dim, start, length).clone()
 
 

@@ -101,6 +101,30 @@ def col2im(
 
 
 # -- pooling --------------------------------------------------------------------------------------
+_COUNTS = {2: "two ints", 3: "three ints"}
+
+
+def _window(value: Any, n: int, name: str, argument: str) -> tuple[int, ...]:
+    """The size or step of a window in n dimensions; RuntimeError for another number of them."""
+    count = len(value) if isinstance(value, (tuple, list)) else 1
+    if count in (1, n):
+        return several(value, n)
+    omitted = "omitted, " if argument == "stride" else ""
+    if name.startswith("max_pool1d"):
+        none = "None, " if argument == "stride" else ""
+        raise RuntimeError(
+            f"max_pool1d() {argument} must be {none}an int, list of ints{',' if none else ''} or "
+            f"tuple of ints of size 1 but got size {count}"
+        )
+    if n == 1:
+        raise RuntimeError(f"{name}() argument '{argument}' should contain one int (got {count})")
+    single = "" if name == "avg_pool3d" else "either "
+    raise RuntimeError(
+        f"{name.removesuffix('_with_indices')}: {argument} must {single}be {omitted}a single int, "
+        f"or a tuple of {_COUNTS[n]}"
+    )
+
+
 def _max_pool(n: int, with_indices: bool):
     name = f"max_pool{n}d" + ("_with_indices" if with_indices else "")
 
@@ -112,10 +136,11 @@ def _max_pool(n: int, with_indices: bool):
         dilation: Any = 1,
         ceil_mode: bool = False,
     ) -> Any:
-        kernel = several(kernel_size, n)
+        kernel = _window(kernel_size, n, name, "kernel_size")
+        own = stride is None or stride == [] or stride == ()
         attrs = (
             ("kernel_size", kernel),
-            ("stride", kernel if stride is None or stride == [] else several(stride, n)),
+            ("stride", kernel if own else _window(stride, n, name, "stride")),
             ("padding", several(padding, n)),
             ("dilation", several(dilation, n)),
             ("ceil_mode", ceil_mode),
@@ -140,13 +165,11 @@ def _avg_pool(n: int):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> Tensor:
-        kernel = several(kernel_size, n)
+        kernel = _window(kernel_size, n, name, "kernel_size")
+        own = stride is None or stride == [] or stride == ()
         attrs = (
             ("kernel_size", kernel),
-            (
-                "stride",
-                kernel if stride is None or stride == [] or stride == () else several(stride, n),
-            ),
+            ("stride", kernel if own else _window(stride, n, name, "stride")),
             ("padding", several(padding, n)),
             ("ceil_mode", ceil_mode),
             ("count_include_pad", count_include_pad),
@@ -163,7 +186,7 @@ def _avg_pool(n: int):
 def _adaptive(name: str, n: int):
     def fn(input: Tensor, output_size: Any) -> Any:
         size = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * n
-        return apply(name, (input,), (("output_size", size if len(size) == n else size * n),))
+        return apply(name, (input,), (("output_size", size),))
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = f"Pooling of {n} spatial dimensions to a given size."

@@ -18,15 +18,25 @@ NUTTALL = (0.3635819, 0.4891775, 0.1365995, 0.0106411)
 BLACKMAN = (0.42, 0.5, 0.08)
 
 
+# Sums of cosines, whose errors PyTorch words for all of them.
+_COSINES = ("general_hamming", "hamming", "hann", "nuttall")
+
+
 def _window(
-    shape: Callable, M: int, sym: bool, dtype: DType | None, device: Any, requires_grad: bool
+    name: str,
+    shape: Callable,
+    M: int,
+    sym: bool,
+    dtype: DType | None,
+    device: Any,
+    requires_grad: bool,
 ) -> Tensor:
     """`shape(k, n)` at k = 0..M-1, where n is the distance over which the window is symmetric."""
     if M < 0:
-        raise ValueError(f"requires non-negative window length, got M={M}")
+        raise ValueError(f"{name} requires non-negative window length, got M={M}")
     dtype = dtype or promote.default_float
     if dtype.code not in ("f32", "f64"):
-        raise ValueError(f"expects float32 or float64 dtypes, got: {dtype}")
+        raise ValueError(f"{name} expects float32 or float64 dtypes, got: {dtype}")
     _device(device)
     k = np.arange(M, dtype=np.float64)
     values = np.ones(M) if M == 1 else shape(k, M - 1 if sym else M)
@@ -72,10 +82,11 @@ def _signal(name: str, make: Callable, **parameters: Any) -> Callable:
         if unknown:
             raise TypeError(f"{name}() got an unexpected keyword argument '{unknown.pop()}'")
         chosen = {**parameters, **given}
-        _strided(name, layout)
+        family = "general_cosine" if name in _COSINES else name
+        _strided(family, layout)
         if sym and chosen.get("center") is not None:
             raise ValueError("Center must be None for symmetric windows")
-        return _window(make(**chosen), M, sym, dtype, device, requires_grad)
+        return _window(family, make(**chosen), M, sym, dtype, device, requires_grad)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = f"The {name} window of M points."
@@ -99,6 +110,8 @@ def _gaussian(std: float) -> Callable:
 
 
 def _general_cosine(a: Sequence[float]) -> Callable:
+    if not isinstance(a, (list, tuple)):
+        raise TypeError("Coefficients must be a list/tuple")
     if not a:
         raise ValueError("Coefficients cannot be empty")
     return cosines(a)
@@ -139,8 +152,8 @@ def _legacy(name: str, make: Callable, names: tuple[str, ...] = (), defaults: tu
         }
         wanted = dtype or promote.default_float
         work = dtypes.f32 if wanted.bits == 16 else wanted
-        out = _window(make(**chosen), window_length, not periodic, work, device, False).to(wanted)
-        return _finish(out, requires_grad)
+        out = _window(name, make(**chosen), window_length, not periodic, work, device, False)
+        return _finish(out.to(wanted), requires_grad)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = f"The window of {name.removesuffix('_window')} with window_length points."

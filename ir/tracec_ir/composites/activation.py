@@ -83,7 +83,7 @@ def silu(b, x):
 def gelu(b, x, *, approximate="none"):
     """x times the probability that a standard normal variable is below x."""
     if x.dtype.kind not in "f":
-        raise RuntimeError(f"\"GeluKernelImpl\" not implemented for '{spelled(x.dtype)}'")
+        raise NotImplementedError(f"\"GeluKernelImpl\" not implemented for '{spelled(x.dtype)}'")
     z = wide(b, x)
     if approximate == "none":
         y = b.mul(b.mul(z, 0.5), b.add(b.erf(b.mul(z, math.sqrt(0.5))), 1))
@@ -110,6 +110,8 @@ def prelu(b, x, weight):
             f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.rank}"
         )
     if weight.rank == 1 and weight.shape[0] != 1:
+        if x.rank == 0:
+            raise RuntimeError("Not allow zero-dim input tensor.")
         channels = x.shape[1] if x.rank > 1 else 1
         if channels != weight.shape[0]:
             raise RuntimeError(
@@ -167,11 +169,21 @@ def hardshrink(b, x, *, lambd=0.5):
     return masked(b, b.logical_not(b.logical_and(b.ge(x, -lambd), b.le(x, lambd))), x)
 
 
+_LARGEST = {
+    "f16": 65504.0, "bf16": 3.3895313892515355e38, "f32": 3.4028234663852886e38,
+    "f64": 1.7976931348623157e308,
+}  # fmt: skip
+
+
 @composite()
 def softshrink(b, x, *, lambd=0.5):
     """x moved towards 0 by lambd."""
-    if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+    top = _LARGEST[x.dtype.code] if x.dtype.kind == "f" else math.inf
+    if not 0 <= lambd <= top:
+        raise RuntimeError(
+            f"lambda must be in range [0, {top:g}] for input dtype "
+            f"{spelled(x.dtype)}, but found {lambd:g}"
+        )
     inside = b.mul(x, 0)  # keeps nan
     return where(
         b, b.gt(x, lambd), b.sub(x, lambd), where(b, b.lt(x, -lambd), b.add(x, lambd), inside)

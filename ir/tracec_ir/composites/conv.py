@@ -79,6 +79,11 @@ def _conv(b: Builder, x, w, bias, n, stride, padding, dilation, groups) -> Value
     batched = x.rank == n + 2
     z = x if batched else b.reshape(x, (1, *x.shape))
     pads = _padding(padding, w, stride, dilation)
+    if isinstance(w.shape[0], int) and w.shape[0] < groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but "
+            f"got weight of size {shape_text(w.shape)} instead"
+        )
     if not dims.same(z.shape[1], w.shape[1] * groups):
         raise RuntimeError(
             f"Given groups={groups}, weight of size {shape_text(w.shape)}, expected "

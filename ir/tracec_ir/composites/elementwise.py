@@ -64,7 +64,9 @@ def lerp(b, x, end, weight):
             f"expected dtype {x.dtype.name} for `end` but got dtype {end.dtype.name}"
         )
     if x.dtype.kind not in "fc":
-        raise RuntimeError(f"\"lerp_kernel_scalar\" not implemented for '{spelled(x.dtype)}'")
+        raise NotImplementedError(
+            f"\"lerp_kernel_scalar\" not implemented for '{spelled(x.dtype)}'"
+        )
     if not is_number(weight) and weight.dtype is not x.dtype:
         raise RuntimeError(
             f"expected dtype {x.dtype.name} for `weight` but got dtype {weight.dtype.name}"
@@ -179,7 +181,7 @@ def nan_to_num(b, x, *, nan=None, posinf=None, neginf=None):
 def frac(b, x):
     """x - trunc(x)."""
     if x.dtype.kind != "f":
-        raise RuntimeError(f"\"frac_vml_cpu\" not implemented for '{spelled(x.dtype)}'")
+        raise NotImplementedError(f"\"frac_vml_cpu\" not implemented for '{spelled(x.dtype)}'")
     return b.sub(x, b.detach(b.trunc(x)))
 
 
@@ -246,7 +248,7 @@ def heaviside(b, x, values):
 def round_decimals(b, x, *, decimals):
     """x rounded to a number of decimals (negative: to tens, hundreds, ...)."""
     if x.dtype.kind not in "f":
-        raise RuntimeError(f"\"round_vml_cpu\" not implemented for '{spelled(x.dtype)}'")
+        raise NotImplementedError(f"\"round_vml_cpu\" not implemented for '{spelled(x.dtype)}'")
     factor = 10.0 ** abs(decimals)
     if decimals >= 0:
         return b.div(b.round(b.mul(x, factor)), factor)
@@ -266,12 +268,33 @@ def ldexp(b, x, other):
     return b.mul(x, b.pow(2.0, other))
 
 
+# A step of one unit in the last place: x passes its gradient on, unless it stays what it is.
+def _next_after_vjp(b: Builder, op: Op, g: Value):
+    x, y = op.operands
+    return [back(b, masked(b, b.ne(x, y), g), x), back(b, b.zeros_like(g), y)]
+
+
+@composite(vjp=_next_after_vjp)
+def next_after(b, x, y):
+    """The next representable number from x towards y."""
+    x, y = shared(b, (x, y))
+    if x.dtype.bits != 16 or x.dtype.kind != "f":
+        return b.emit1("nextafter", x, y)
+    # sign and magnitude: one more in the bits is one step away from zero on either side
+    step = where(b, b.eq(b.lt(x, y), b.gt(x, 0.0)), 1, -1)
+    bits = b.add(b.bitcast(x, dtype=dtypes.i16), b.cast(step, dtypes.i16))
+    least = b.bitcast(b.full(1, dtypes.i16, x.shape), dtype=x.dtype)
+    moved = where(b, b.eq(x, 0.0), b.copysign(least, y), b.bitcast(bits, dtype=x.dtype))
+    known = b.logical_or(b.eq(x, y), b.logical_or(b.isnan(x), b.isnan(y)))
+    return where(b, known, where(b, b.eq(x, y), y, b.add(x, y)), moved)
+
+
 @composite(nondiff=True)
 def gcd(b, x, y):
     """The greatest common divisor."""
     work = promote.result_type([x.type, y.type])
     if work.kind not in "iu":
-        raise RuntimeError(f"\"gcd_cpu\" not implemented for '{spelled(work)}'")
+        raise NotImplementedError(f"\"gcd_cpu\" not implemented for '{spelled(work)}'")
     x, y = (b.abs(v) if work.kind == "i" else v for v in shared(b, (x, y), work))
     # Euclid's algorithm needs at most 1.44 * bits steps
     for _ in range(int(work.bits * 1.45) + 2):

@@ -6,7 +6,7 @@ from .. import dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
-from .common import masked, spelled, unsqueeze, where
+from .common import masked, spelled, unsqueeze, where, wide
 
 
 # Rows at padding_idx learn nothing.
@@ -49,6 +49,14 @@ def embedding_bag(
 ):  # fmt: skip
     """Sums, means or maxima of the rows in each bag. Bags are the rows of a matrix `index`, or
     begin at `offsets` (the next operand) in a flat one; then come weights per sample."""
+    if padding_idx is not None:
+        known = weight.shape[0]
+        if not -known <= padding_idx < known:
+            raise RuntimeError(
+                f"padding_idx must be within the number of embeddings, -{known} through "
+                f"{known - 1}, but got {padding_idx}"
+            )
+        padding_idx %= known
     offsets = rest[0] if has_offsets else None
     per_sample = rest[-1] if has_weights else None
     if offsets is None:
@@ -66,15 +74,19 @@ def embedding_bag(
         starts = b.cast(offsets, dtypes.i64)
         started = b.le(unsqueeze(b, starts, 0), unsqueeze(b, place, 1))
         bags = b.sub(b.reduce(b.cast(started, dtypes.i64), "sum", (1,)), 1)
+        beyond = b.ge(bags, n)  # the end of the last bag was said, and these come after it
         bags = b.minimum(bags, n - 1)
     rows = b.embedding(weight, flat, padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq)
+    rows = wide(b, rows)
     counts = b.full(True, dtypes.b1, flat.shape) if padding_idx is None else b.ne(flat, padding_idx)
+    if include_last_offset and offsets is not None:
+        counts = b.logical_and(counts, b.logical_not(beyond))
     if mode == "max":
         base = b.full(0, rows.dtype, (n, weight.shape[1]))
         low = b.full(float("-inf"), rows.dtype, base.shape)
         kept = where(b, unsqueeze(b, counts, 1), rows, float("-inf"))
         top = b.emit1("scatter", low, b.detach(kept), bags, axes=(0,), kind="max")
-        return _first_of_bag(b, rows, kept, top, bags, base)
+        return b.cast(_first_of_bag(b, rows, kept, top, bags, base), weight.dtype)
     if per_sample is not None:
         rows = b.mul(rows, unsqueeze(b, per_sample, 1))
     rows = masked(b, unsqueeze(b, counts, 1), rows)
@@ -82,7 +94,7 @@ def embedding_bag(
         "scatter", b.full(0, rows.dtype, (n, weight.shape[1])), rows, bags, axes=(0,), kind="add"
     )
     if mode == "sum":
-        return y
+        return b.cast(y, weight.dtype)
     length = b.emit1(
         "scatter",
         b.full(0, rows.dtype, (n,)),
@@ -91,7 +103,7 @@ def embedding_bag(
         axes=(0,),
         kind="add",
     )
-    return b.div(y, unsqueeze(b, b.maximum(length, 1), 1))
+    return b.cast(b.div(y, unsqueeze(b, b.maximum(length, 1), 1)), weight.dtype)
 
 
 def _first_of_bag(

@@ -8,7 +8,7 @@ from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
-from ..promote import broadcast_shapes
+from ..promote import broadcast_shapes, c_type
 from .common import (
     axis,
     flat,
@@ -209,7 +209,7 @@ def masked_fill(b, x, mask, value):
     """x with `value` where the mask holds."""
     if mask.dtype is not dtypes.b1:
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype "
-                           f"{mask.dtype.name}")  # fmt: skip
+                           f"{c_type(mask.dtype)}")  # fmt: skip
     _check_fill(x, value)
     return where(b, mask, b.cast(value, x.dtype), x)
 
@@ -306,7 +306,7 @@ def _shift(b: Builder, x: Value, ax: int, by: int) -> Value:
 def trace(b, x):
     """The sum of a matrix's diagonal."""
     if x.rank != 2:
-        raise RuntimeError("trace: expected a matrix")
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.rank}")
     eye = b.eq(iota_along(b, 2, 0, x.shape[0]), iota_along(b, 2, 1, x.shape[1]))
     return b.sum(masked(b, eye, x), dim=None)
 

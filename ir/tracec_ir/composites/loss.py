@@ -16,6 +16,7 @@ from .common import (
     reduced,
     same_shape,
     shape_text,
+    shared,
     size,
     spelled,
     take,
@@ -31,23 +32,54 @@ def _class_axis(x: Value) -> int:
     return 0 if x.rank == 1 else 1
 
 
-def _check_classes(x: Value, target: Value, name: str) -> None:
+def _check_classes(x: Value, target: Value, weight: Value | None, name: str) -> None:
     want = x.shape[: _class_axis(x)] + x.shape[_class_axis(x) + 1 :]
     if x.rank == 0:
         raise ValueError(f"Expected input to have at least one dimension, got {x.rank}")
+    if name == "cross_entropy" and same_shape(x.shape, target.shape):
+        raise RuntimeError(
+            "Expected floating point type for target with class probabilities, got "
+            f"{spelled(target.dtype)}"
+        )
+    samples = target.shape[0] if target.rank else 0
+    if x.rank > 1 and not dims.same(x.shape[0], samples):
+        raise ValueError(
+            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({samples})."
+        )
     if target.dtype not in (dtypes.i64, dtypes.u8):
-        raise RuntimeError(f"expected scalar type Long but found {spelled(target.dtype)}")
-    if target.rank != len(want) or any(
-        not dims.same(a, c) for a, c in zip(target.shape, want, strict=True)
-    ):
-        if x.rank > 1 and target.rank and not dims.same(x.shape[0], target.shape[0]):
-            raise ValueError(
-                f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
-                f"({target.shape[0]})."
-            )
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {spelled(target.dtype)}"
+        )
+    if x.rank < 3 and target.rank > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if x.rank == 1 and target.rank and not dims.same(samples, 1):
+        raise ValueError(
+            f"For 1D input, 1D target must have size 1, but got target size: {samples}"
+        )
+    if x.rank > 1 and not same_shape(target.shape, want):
         raise RuntimeError(
             f"Expected target size {shape_text(want)}, got {shape_text(target.shape)}"
         )
+    if weight is not None:
+        _check_class_weights(x, weight)
+
+
+def _check_class_weights(x: Value, weight: Value) -> None:
+    classes = x.shape[_class_axis(x)]
+    if not same_shape(weight.shape, (classes,)):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but "
+            f"got weight tensor of shape: {shape_text(weight.shape)}"
+        )
+    if weight.dtype is not x.dtype:
+        raise RuntimeError(
+            f"expected scalar type {spelled(x.dtype)} but found {spelled(weight.dtype)}"
+        )
+
+
+def _single(b: Builder, x: Value, target: Value) -> Value:
+    """The target of a single sample without its dimension, if it has one."""
+    return b.reshape(target, ()) if x.rank == 1 and target.rank else target
 
 
 def _picked(b: Builder, logp: Value, target: Value, ignore_index: int) -> tuple[Value, Value]:
@@ -78,13 +110,8 @@ def _weighted(b: Builder, terms: Value, weights: Value, reduction: str) -> Value
 @composite(autocast="single")
 def nll_loss(b, logp, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """Minus the log-probability at the target class."""
-    _check_classes(logp, target, "nll_loss")
-    if weight is not None and not same_shape(weight.shape, (logp.shape[_class_axis(logp)],)):
-        raise RuntimeError(
-            "weight tensor should be defined either for all or no classes but got weight tensor "
-            "of shape: "
-            f"{shape_text(weight.shape)}"
-        )
+    _check_classes(logp, target, weight, "nll_loss")
+    target = _single(b, logp, target)
     found, counts = _picked(b, logp, target, ignore_index)
     weights = _class_weights(b, weight, target, counts, logp.dtype)
     return _weighted(b, b.neg(b.mul(masked(b, counts, found), weights)), weights, reduction)
@@ -93,6 +120,7 @@ def nll_loss(b, logp, target, weight=None, *, ignore_index=-100, reduction="mean
 # softmax minus one-hot, in one pass over the scores, from the scores' logsumexp.
 def _cross_entropy_vjp(b: Builder, op: Op, g: Value):
     x, target, *rest = op.operands
+    target = _single(b, x, target)
     reduction = op.attrs["reduction"]
     ax = _class_axis(x)
     z = wide(b, x)
@@ -101,7 +129,8 @@ def _cross_entropy_vjp(b: Builder, op: Op, g: Value):
     g = wide(b, g)
     if reduction == "mean":
         g = b.div(g, b.reduce(weights, "sum", range(weights.rank)))
-    scale = unsqueeze(b, b.broadcast_to(b.mul(g, weights), weights.shape), ax)
+    # what is ignored learns nothing, even if nothing counts and g is NaN
+    scale = unsqueeze(b, masked(b, counts, b.mul(g, weights)), ax)
     p = b.softmax(z, dim=ax)
     hit = one_hot_mask(b, unsqueeze(b, target, ax), x.rank, ax, x.shape[ax])
     dx = b.cast(b.mul(where(b, hit, b.sub(p, 1.0), p), scale), x.dtype)
@@ -111,7 +140,7 @@ def _cross_entropy_vjp(b: Builder, op: Op, g: Value):
 @composite(vjp=_cross_entropy_vjp, autocast="single")
 def cross_entropy(b, x, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """nll_loss of log_softmax over the classes (dimension 1, or 0 of a single sample)."""
-    _check_classes(x, target, "cross_entropy")
+    _check_classes(x, target, weight, "cross_entropy")
     y = b.log_softmax(x, dim=_class_axis(x))
     operands = (y, target) if weight is None else (y, target, weight)
     return b.nll_loss(*operands, ignore_index=ignore_index, reduction=reduction)
@@ -122,7 +151,8 @@ def cross_entropy_smooth(
     b, x, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0
 ):  # fmt: skip
     """cross_entropy against targets mixed with the uniform distribution."""
-    _check_classes(x, target, "cross_entropy")
+    _check_classes(x, target, weight, "cross_entropy")
+    target = _single(b, x, target)
     ax = _class_axis(x)
     logp = b.log_softmax(x, dim=ax)
     found, counts = _picked(b, logp, target, ignore_index)
@@ -348,14 +378,15 @@ def cosine_similarity(b, x1, x2, *, dim=1, eps=1e-08):
         raise RuntimeError(
             f"expected common dtype to be floating point, yet common dtype is {spelled(work)}"
         )
-    x1, x2 = b.cast(x1, work), b.cast(x2, work)
+    # vectors that broadcasting lengthens along `dim` count with their new length
+    x1, x2 = (wide(b, x) for x in shared(b, (x1, x2), work))
 
     def unit(x):
         # the limit keeps gradients of short vectors from exploding but passes them on
         n = b.vector_norm(x, dim=(dim,), keepdim=True)
         return b.div(x, b.add(n, b.detach(b.sub(b.clamp_min(n, eps), n))))
 
-    return b.sum(b.mul(unit(x1), unit(x2)), dim=(dim,))
+    return b.cast(b.sum(b.mul(unit(x1), unit(x2)), dim=(dim,)), work)
 
 
 @composite(autocast="single")

@@ -7,22 +7,18 @@ from ..builder import Builder
 from ..core import Value
 from ..dims import same
 from ..optable import composite
-from ..promote import broadcast_shapes
+from ..promote import broadcast_shapes, c_type
 from .common import axis, iota_along, same_shape, shape_text, spelled, unsqueeze, where
 
 
 def _check_types(x: Value, y: Value, name: str = "") -> None:
     if x.dtype is not y.dtype:
         raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_c_type(x)} != {_c_type(y)}"
+            f"expected m1 and m2 to have the same dtype, but got: {c_type(x.dtype)} != "
+            f"{c_type(y.dtype)}"
         )
     if x.dtype.kind == "b":
-        raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
-
-
-def _c_type(x: Value) -> str:
-    return {"f32": "float", "f64": "double", "i64": "long", "i32": "int", "f16": "c10::Half",
-            "bf16": "c10::BFloat16"}.get(x.dtype.code, spelled(x.dtype))  # fmt: skip
+        raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
 
 
 def _shapes_error(x: Value, y: Value) -> RuntimeError:
@@ -165,7 +161,11 @@ def linear(b, x, weight, bias=None):
             f"both arguments to linear need to be at least 1D, but they are {x.rank}D and "
             f"{weight.rank}D"
         )
-    _check_types(x, weight)
+    if x.dtype is not weight.dtype:
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {spelled(x.dtype)} and "
+            f"{spelled(weight.dtype)}"
+        )
     if weight.rank == 1:
         y = b.matmul(x, weight)
         return y if bias is None else b.add(y, bias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
+from ..dims import Dim
 from ..optable import composite
 from .common import count, mean_over, same_shape, shape_text, wide
 
@@ -43,9 +44,13 @@ def _affine_grads(b: Builder, op: Op, first: int, normal: Value, g: Value, kept_
 # -- layer norm -----------------------------------------------------------------------------------
 def _layer_axes(x: Value, normalized_shape) -> tuple[int, ...]:
     k = len(normalized_shape)
+    if k == 0:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got normalized_shape = []"
+        )
     if (
-        k == 0
-        or k > x.rank
+        k > x.rank
         or any(
             not dims.same(s, n)
             for s, n in zip(x.shape[x.rank - k :], normalized_shape, strict=True)
@@ -96,6 +101,8 @@ def _check_param(param: Value | None, shape, name: str) -> None:
 def native_layer_norm(b, x, weight=None, bias=None, *, normalized_shape, eps):
     """layer_norm with the mean and the reciprocal deviation it used."""
     over = _layer_axes(x, normalized_shape)
+    _check_param(weight, normalized_shape, "weight")
+    _check_param(bias, normalized_shape, "bias")
     z = wide(b, x)
     mean = mean_over(b, z, over, True)
     d = b.sub(z, mean)
@@ -133,6 +140,11 @@ def rms_norm(b, x, weight=None, *, normalized_shape, eps=None):
 
 
 # -- batch norm -----------------------------------------------------------------------------------
+def _channels(x: Value) -> Dim:
+    """The number of channels; PyTorch counts none in a tensor of one dimension."""
+    return x.shape[1] if x.rank > 1 else 0
+
+
 def _channel_shape(x: Value) -> list:
     return [x.shape[1] if i == 1 else 1 for i in range(x.rank)]
 
@@ -142,10 +154,16 @@ def _batch_axes(x: Value) -> tuple[int, ...]:
 
 
 def _check_channels(x: Value, param: Value, name: str) -> None:
-    if not same_shape(param.shape, (x.shape[1],)):
+    if not same_shape(param.shape, (_channels(x),)):
         raise RuntimeError(
-            f"{name} should contain {x.shape[1]} elements not {dims.product(param.shape)}"
+            f"{name} should contain {_channels(x)} elements not {dims.product(param.shape)}"
         )
+
+
+def _check_not_flat(x: Value) -> None:
+    """IndexError for a tensor of one dimension that has elements: they have no channel."""
+    if not dims.same(x.shape[0], 0):
+        raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
 
 
 def _split(op_operands, affine: bool) -> tuple[list, list]:
@@ -159,6 +177,9 @@ def _batch_norm_train_vjp(b: Builder, op: Op, g: Value | None, *_rest):
     x = op.operands[0]
     if g is None:
         return [None] * len(op.operands)
+    if x.rank < 2:
+        params, tracked = _split(op.operands, op.attrs["affine"])
+        return [b.zeros_like(v) for v in (x, *params)] + [None] * len(tracked)
     over = _batch_axes(x)
     params, tracked = _split(op.operands, op.attrs["affine"])
     z, g = wide(b, x), wide(b, g)
@@ -175,11 +196,16 @@ def _batch_norm_train_vjp(b: Builder, op: Op, g: Value | None, *_rest):
 def batch_norm_train(b, x, *rest, affine, eps):
     """Batch norm with the statistics of x. Operands after x: weight and bias if `affine`, then, if
     they are tracked, running mean, running variance and momentum; their new values are results."""
-    if x.rank < 2:
-        raise RuntimeError("batch_norm: expected at least two dimensions")
+    if x.rank == 0:
+        raise IndexError("tuple index out of range")
     params, tracked = _split((x, *rest), affine)
+    for name, value in zip(("running_mean", "running_var"), tracked, strict=False):
+        _check_channels(x, value, name)
     for name, value in zip(("weight", "bias"), params, strict=False):
         _check_channels(x, value, name)
+    if x.rank == 1:
+        _check_not_flat(x)
+        return (x, *tracked[:2]) if tracked else x
     over = _batch_axes(x)
     n = count(b, x, over, wide(b, x).dtype)
     if n == 1:
@@ -197,8 +223,6 @@ def batch_norm_train(b, x, *rest, affine, eps):
     if not tracked:
         return y
     running_mean, running_var, momentum = tracked
-    _check_channels(x, running_mean, "running_mean")
-    _check_channels(x, running_var, "running_var")
     unbiased = b.mul(v, b.div(n, b.sub(n, 1)) if not isinstance(n, int) else n / (n - 1))
     return y, *(
         _moving(b, old, b.reshape(b.detach(new), old.shape), momentum)
@@ -215,8 +239,8 @@ def _moving(b: Builder, old: Value, new: Value, momentum: Value) -> Value:
 @composite()
 def batch_norm_eval(b, x, running_mean, running_var, weight=None, bias=None, *, eps):
     """Batch norm with given statistics."""
-    if x.rank < 2:
-        raise RuntimeError("batch_norm: expected at least two dimensions")
+    if x.rank == 0:
+        raise IndexError("tuple index out of range")
     for name, value in (
         ("running_mean", running_mean),
         ("running_var", running_var),
@@ -225,6 +249,9 @@ def batch_norm_eval(b, x, running_mean, running_var, weight=None, bias=None, *, 
     ):
         if value is not None:
             _check_channels(x, value, name)
+    if x.rank == 1:
+        _check_not_flat(x)
+        return x
     shape = _channel_shape(x)
     scale = b.rsqrt(b.add(wide(b, running_var), eps))
     d = b.sub(wide(b, x), b.reshape(wide(b, running_mean), shape))
@@ -324,6 +351,8 @@ def local_response_norm(b, x, *, size, alpha=1e-4, beta=0.75, k=1.0):
             f"Expected 3D or higher dimensionality                          input (got {x.rank} "
             "dimensions)"
         )
+    if dims.same(dims.product(x.shape), 0):
+        return x
     squares = b.mul(x, x)
     low, high = [0] * x.rank, [0] * x.rank
     low[1], high[1] = size // 2, (size - 1) // 2
@@ -343,4 +372,6 @@ def local_response_norm(b, x, *, size, alpha=1e-4, beta=0.75, k=1.0):
             "slice", padded, starts=tuple(starts), stops=tuple(stops), steps=(1,) * x.rank
         )
         total = part if total is None else b.add(total, part)
-    return b.div(x, b.pow(b.add(b.mul(b.div(total, size), alpha), k), beta))
+    # the mean of integers is an integer
+    mean = b.idiv(total, size) if x.dtype.kind in "iu" else b.div(total, size)
+    return b.div(x, b.pow(b.add(b.mul(mean, alpha), k), beta))

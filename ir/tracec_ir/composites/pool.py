@@ -14,55 +14,7 @@ from ..optable import composite
 from .common import INF, iota, iota_along, masked, same_shape, shape_text, where, wide
 from .common import size as operand
 from .index import gather_positions
-
-
-def _spatial(x: Value, n: int, name: str) -> None:
-    if x.rank not in (n + 1, n + 2):
-        raise RuntimeError(
-            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size "
-            "for input, but got: "
-            f"{shape_text(x.shape)}"
-        )
-
-
-def _out_size(size: Dim, k: int, s: int, p: int, d: int, ceil_mode: bool) -> Dim:
-    """PyTorch's pooling_output_shape."""
-    reach = size + 2 * p - d * (k - 1) - 1
-    out = (reach + (s - 1 if ceil_mode else 0)) // s + 1
-    if ceil_mode and isinstance(out, int) and (out - 1) * s >= size + p:
-        out -= 1  # the last window must start inside the input or its left padding
-    return out
-
-
-def _checked(x: Value, kernel, stride, padding, dilation, ceil_mode: bool) -> list[Dim]:
-    """The output's spatial sizes; raises PyTorch's errors."""
-    n = len(kernel)
-    for k, p, d in zip(kernel, padding, dilation, strict=True):
-        if p < 0:
-            raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
-        if 2 * p > (k - 1) * d + 1:
-            raise RuntimeError(
-                f"pad should be at most half of effective kernel size, but got pad={p}, "
-                f"kernel_size={k} and "
-                f"dilation={d}"
-            )
-    if any(s <= 0 for s in stride):
-        raise RuntimeError("stride should not be zero")
-    if any(k <= 0 for k in kernel):
-        raise RuntimeError("kernel size should be greater than zero")
-    sizes = x.shape[-n:]
-    out = [
-        _out_size(s, k, t, p, d, ceil_mode)
-        for s, k, t, p, d in zip(sizes, kernel, stride, padding, dilation, strict=True)
-    ]
-    if any(o < 1 for o in out):
-        given = "x".join(map(str, (x.shape[-n - 1], *sizes)))
-        made = "x".join(map(str, (x.shape[-n - 1], *out)))
-        raise RuntimeError(
-            f"Given input size: ({given}). Calculated output size: ({made}). Output size is too "
-            "small"
-        )
-    return out
+from .pool_checks import check_adaptive, check_input, check_windows, out_sizes
 
 
 def _tiles(x: Value, kernel, stride, padding, dilation, out) -> bool:
@@ -224,8 +176,10 @@ def _place_back(b: Builder, part: Value, x: Value, place, stride, padding, dilat
     )
 
 
-def _max_pool(b: Builder, x: Value, kernel, stride, padding, dilation, ceil_mode) -> Value:
-    out = _checked(x, kernel, stride, padding, dilation, ceil_mode)
+def _max_pool(
+    b: Builder, x: Value, kernel, stride, padding, dilation, ceil_mode, row: bool = False
+) -> Value:
+    out = out_sizes(x, kernel, stride, padding, dilation, ceil_mode, row)
     if _tiles(x, kernel, stride, padding, dilation, out):
         blocks, over = _blocked(b, x, kernel, out)
         return b.reduce(blocks, "max", over)
@@ -265,15 +219,20 @@ def _declare(n: int) -> None:
     @composite(f"max_pool{n}d", vjp=_max_pool_vjp, autocast=single)
     def max_pool(b, x, *, kernel_size, stride, padding=zero, dilation=one, ceil_mode=False):
         """The maxima of the windows over the trailing spatial dimensions."""
-        _spatial(x, n, f"max_pool{n}d")
-        return _max_pool(b, x, kernel_size, stride, padding, dilation, ceil_mode)
+        if n > 1:
+            check_windows(kernel_size, stride, padding, dilation)
+        check_input(x, n, f"max_pool{n}d")
+        if n == 1:
+            check_windows(kernel_size, stride, padding, dilation, row=True)
+        return _max_pool(b, x, kernel_size, stride, padding, dilation, ceil_mode, n == 1)
 
     @composite(f"max_pool{n}d_with_indices", vjp=_max_pool_vjp, autocast=single)
     def max_pool_with_indices(
         b, x, *, kernel_size, stride, padding=zero, dilation=one, ceil_mode=False
     ):
         """The maxima of the windows and where they are in the flattened spatial dimensions."""
-        _spatial(x, n, f"max_pool{n}d")
+        check_windows(kernel_size, stride, padding, dilation)
+        check_input(x, n, f"max_pool{n}d")
         y = _max_pool(b, x, kernel_size, stride, padding, dilation, ceil_mode)
         attrs = {
             "kernel_size": kernel_size,
@@ -289,7 +248,8 @@ def _declare(n: int) -> None:
         divisor_override=None,
     ):  # fmt: skip
         """The means of the windows over the trailing spatial dimensions."""
-        _spatial(x, n, f"avg_pool{n}d")
+        check_windows(kernel_size, stride, padding, one)
+        check_input(x, n, f"avg_pool{n}d")
         return _avg_pool(
             b, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         )
@@ -297,7 +257,7 @@ def _declare(n: int) -> None:
     @composite(f"adaptive_avg_pool{n}d", autocast=single)
     def adaptive_avg_pool(b, x, *, output_size):
         """Means over windows that divide the input into `output_size` parts (None: all)."""
-        _spatial(x, n, f"adaptive_avg_pool{n}d")
+        check_adaptive(x, output_size, n, f"adaptive_avg_pool{n}d")
         y = x
         for i, o in enumerate(_resolved(x, output_size, n)):
             y = _adaptive_mean(b, y, x.rank - n + i, o)
@@ -306,7 +266,7 @@ def _declare(n: int) -> None:
     @composite(f"adaptive_max_pool{n}d", autocast=single)
     def adaptive_max_pool(b, x, *, output_size):
         """Maxima over windows that divide the input into `output_size` parts, and positions."""
-        _spatial(x, n, f"adaptive_max_pool{n}d")
+        check_adaptive(x, output_size, n, f"adaptive_max_pool{n}d")
         return _adaptive_max(b, x, _resolved(x, output_size, n))
 
     @composite(f"max_unpool{n}d", autocast="single" if n > 1 else "")
@@ -320,7 +280,7 @@ def _avg_pool(b, x, kernel, stride, padding, ceil_mode, count_include_pad, divis
     ones = (1,) * n
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
-    out = _checked(x, kernel, stride, padding, ones, ceil_mode)
+    out = out_sizes(x, kernel, stride, padding, ones, ceil_mode)
     area = dims.product(kernel)
     if x.dtype.kind in "biu":
         z = x
@@ -365,14 +325,7 @@ def _window_counts(b, x, out, kernel, stride, padding, ceil_mode, count_include_
 # -- adaptive -------------------------------------------------------------------------------------
 def _resolved(x: Value, output_size, n: int) -> list[Dim]:
     sizes = x.shape[x.rank - n :]
-    out = [s if o is None else o for o, s in zip(output_size, sizes, strict=True)]
-    if any(o < 0 for o in out if isinstance(o, int)):
-        raise RuntimeError(
-            f"adaptive_avg_pool{n}d(): elements of output_size must be greater than or equal to 0 "
-            "but received "
-            f"{{{', '.join(map(str, output_size))}}}"
-        )
-    return out
+    return [s if o is None else o for o, s in zip(output_size, sizes, strict=True)]
 
 
 def _bounds(b: Builder, size: Dim, out: Dim) -> tuple[Value, Value]:

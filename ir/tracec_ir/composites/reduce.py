@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import dtypes
+from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
@@ -106,6 +106,11 @@ def _extremum_vjp(b: Builder, op: Op, g: Value):
 
 def _extremum(b: Builder, x: Value, kind: str, dim, keepdim: bool, name: str) -> Value:
     over = axes(x, dim)
+    if (dim is None or dim == ()) and dims.same(numel(x), 0):
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
     _check_not_empty(x, over, name)
     if x.dtype.kind == "b":
         return b.reduce(x, "any" if kind == "max" else "all", over, keepdim)
@@ -125,11 +130,6 @@ def amin(b, x, *, dim=(), keepdim=False):
 
 
 def _whole(b: Builder, x: Value, kind: str) -> Value:
-    if numel(x) == 0:
-        raise RuntimeError(
-            f"{kind}(): Expected reduction dim to be specified for input.numel() == 0. "
-            "Specify the reduction dim with the 'dim' argument."
-        )
     return _extremum(b, x, kind, None, False, kind)
 
 
@@ -183,7 +183,7 @@ def min_dim(b, x, *, dim, keepdim=False):
 
 def _position(b: Builder, x: Value, kind: str, dim: int | None, keepdim: bool) -> Value:
     if x.dtype.kind == "b":
-        raise RuntimeError(f"\"arg{kind}_cpu\" not implemented for 'Bool'")
+        raise NotImplementedError(f"\"arg{kind}_cpu\" not implemented for 'Bool'")
     if dim is None:
         if numel(x) == 0:
             raise IndexError(

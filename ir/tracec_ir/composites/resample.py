@@ -9,7 +9,7 @@ from ..builder import Builder
 from ..core import Value
 from ..dims import Dim
 from ..optable import composite
-from .common import iota, masked, move, size, unsqueeze, where, wide
+from .common import iota, masked, move, size, spelled, unsqueeze, where, wide
 
 
 @composite()
@@ -126,12 +126,8 @@ def _cubic(b: Builder, x: Value, ax: int, out: Dim, factor, align_corners: bool)
 def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
     """x[N, C, *S] read at grid[N, *out, d]: coordinates in [-1, 1], x's last dimension first."""
     d = x.rank - 2
-    if grid.rank != x.rank or d not in (2, 3):
-        raise RuntimeError(
-            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, "
-            "but got input with "
-            f"sizes {list(x.shape)} and grid with sizes {list(grid.shape)}"
-        )
+    if mode == "bicubic" and d != 2:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if not dims.same(x.shape[0], grid.shape[0]):
         raise RuntimeError(
             "grid_sampler(): expected grid and input to have same batch size, but got input with "
@@ -143,6 +139,24 @@ def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corn
             f"grid_sampler(): expected grid to have size {d} in last dimension, but got grid with "
             f"sizes {list(grid.shape)}"
         )
+    if grid.rank != x.rank or d not in (2, 3):
+        raise RuntimeError(
+            f"grid_sampler(): expected {4 if d < 3 else 5}D input and grid with same number of "
+            f"dimensions, but got input with sizes {list(x.shape)} and grid with sizes "
+            f"{list(grid.shape)}"
+        )
+    for i, n in enumerate(x.shape[2:], 2):
+        if dims.same(n, 0):
+            raise RuntimeError(
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input "
+                f"has sizes {list(x.shape)} with dimension {i} being empty"
+            )
+    if x.dtype is not grid.dtype:
+        raise RuntimeError(
+            f"expected scalar type {spelled(x.dtype)} but found {spelled(grid.dtype)}"
+        )
+    dtype = x.dtype
+    x, grid = wide(b, x), wide(b, grid)
     places = []
     for i in range(d):  # axis i of the image is coordinate d - 1 - i
         k = d - 1 - i
@@ -154,9 +168,9 @@ def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corn
         at = _pixel(b, b.reshape(c, grid.shape[:-1]), n, align_corners)
         places.append(at if mode == "bicubic" else _inside(b, at, n, padding_mode, align_corners))
     if mode == "nearest":
-        return _sampled(b, x, [b.round(p) for p in places])
+        return b.cast(_sampled(b, x, [b.round(p) for p in places]), dtype)
     if mode == "bicubic":
-        return _bicubic_sample(b, x, places, padding_mode, align_corners)
+        return b.cast(_bicubic_sample(b, x, places, padding_mode, align_corners), dtype)
     if mode != "bilinear":
         raise ValueError(
             "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
@@ -175,7 +189,7 @@ def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corn
             weight = part if weight is None else b.mul(weight, part)
         term = b.mul(_sampled(b, x, corner_at), unsqueeze(b, weight, 1))
         total = term if total is None else b.add(total, term)
-    return total
+    return b.cast(total, dtype)
 
 
 def _pixel(b: Builder, c: Value, n: Dim, align_corners: bool) -> Value:
@@ -201,12 +215,15 @@ def _inside(b: Builder, at: Value, n: Dim, padding_mode: str, align_corners: boo
             "'reflection', but got: "
             f"'{padding_mode}'"
         )
-    return b.clamp(at, 0.0, b.sub(length, 1.0))
+    # places on the border do not move with their coordinate, unlike clamp's
+    last = b.sub(length, 1.0)
+    return where(b, b.le(at, 0.0), 0.0, where(b, b.ge(at, last), last, at))
 
 
 def _reflected(b: Builder, at: Value, low: float, span: Value) -> Value:
     """at mirrored back and forth into [low, low + span]."""
-    z = b.abs(b.sub(at, low))
+    z = b.sub(at, low)
+    z = where(b, b.lt(z, 0.0), b.neg(z), z)  # at `low` itself the derivative is 1
     safe = where(b, b.eq(span, 0.0), 1.0, span)
     turns = b.floor(b.div(z, safe))
     rest = b.sub(z, b.mul(b.detach(turns), span))
@@ -231,8 +248,6 @@ def _sampled(b: Builder, x: Value, at: list[Value]) -> Value:
 
 
 def _bicubic_sample(b: Builder, x: Value, places, padding_mode: str, align_corners: bool) -> Value:
-    if len(places) != 2:
-        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     lows = [b.floor(p) for p in places]
     weights = [_cubic_weights(b, b.sub(p, low)) for p, low in zip(places, lows, strict=True)]
     total: Any = None

@@ -131,6 +131,26 @@ def _reduce_into(
 
 
 # -- whole slices ---------------------------------------------------------------------------------
+def _rest(x: Value, ax: int) -> tuple:
+    """The shape without the dimension `ax`."""
+    return (*x.shape[:ax], *x.shape[ax + 1 :])
+
+
+def _check_copied(x: Value, src: Value, want: tuple, ax: int) -> None:
+    if x.rank and src.rank and x.rank != src.rank:
+        raise IndexError(
+            "index_copy_(): When source and destination are not scalars, their dimensionality must "
+            f"match. Source dimensionality ({src.rank}), destination dimensionality ({x.rank})"
+        )
+    if x.rank and src.rank and not same_shape(_rest(src, ax), _rest(x, ax)):
+        mine, theirs = (" ".join(map(str, _rest(v, ax))) for v in (x, src))
+        raise RuntimeError(
+            "index_copy_(): Source/destination tensor must have same slice shapes. Destination "
+            f"slice shape: {mine} at dimension {ax} and source slice shape: {theirs} at dimension "
+            "0."
+        )
+
+
 def _slices(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str):
     """x with `dim` in front, i64 index, source with `dim` in front, and the axis."""
     ax = axis(x, dim)
@@ -148,12 +168,20 @@ def _slices(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str)
     row = x if x.rank else b.reshape(x, (1,))
     index = b.cast(index if index.rank else b.reshape(index, (1,)), dtypes.i64)
     want = (*row.shape[:ax], index.shape[0], *row.shape[ax + 1 :])
+    if name == "index_copy":
+        _check_copied(x, src, want, ax)
+    elif src.rank and x.rank and not same_shape(_rest(src, ax), _rest(row, ax)):
+        raise RuntimeError(
+            "source tensor shape must match self tensor shape, excluding the specified dimension. "
+            f"Got self.shape = {shape_text(x.shape)} source.shape = {shape_text(src.shape)}"
+        )
     if src.rank < row.rank:
-        if numel(src) != 1 and x.rank:
-            raise RuntimeError(
-                f"{name}(): Source tensor must have the same number of dimensions as self"
-            )
         src = b.broadcast_to(b.reshape(src, (1,) * row.rank), want)
+    if not same_shape(src.shape, want) and name != "index_copy":
+        raise RuntimeError(
+            f"{name}_(): Number of indices ({index.shape[0]}) should be equal to source.size(dim): "
+            f"({src.shape[ax]}), for dim: {ax}"
+        )
     if not same_shape(src.shape, want):
         raise RuntimeError(
             f"Source/destination tensor must have same slice shapes except at dimension {ax} "

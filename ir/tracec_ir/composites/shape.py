@@ -65,6 +65,8 @@ def flip(b, x, *, dims):
 @composite()
 def roll(b, x, *, shifts, dims):
     """x moved cyclically by `shifts` along `dims` (the flat tensor where `dims` is empty)."""
+    if not shifts:
+        raise RuntimeError("`shifts` required")
     if not dims:
         if len(shifts) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:0")

@@ -172,8 +172,9 @@ def dist(b, x, y, *, p=2.0):
 def normalize(b, x, *, p=2.0, dim=1, eps=1e-12):
     """x divided by its p-norm along `dim`, but at least eps."""
     over = (dim,) if isinstance(dim, int) else dim
-    n = b.vector_norm(x, ord=p, dim=over, keepdim=True)
-    return b.div(x, b.clamp_min(n, eps))
+    z = wide(b, x) if x.dtype.kind in "fc" else x
+    n = b.vector_norm(z, ord=p, dim=over, keepdim=True)
+    return b.cast(b.div(z, b.clamp_min(n, eps)), float_result(x))
 
 
 @composite()
@@ -390,21 +391,22 @@ def cov(b, x, *weights, correction=1, has_fweights=False, has_aweights=False):
         w, total = None, count(b, z, (1,), z.dtype)
         mean = mean_over(b, z, (1,), True)
     else:
-        w = b.cast(weights[0], z.dtype)
+        # sums of weights keep the weights' own precision
+        work = weights[-1].dtype if has_aweights else z.dtype
+        w = b.cast(weights[0], work)
         if len(weights) > 1:
-            w = b.mul(w, b.cast(weights[1], z.dtype))
+            w = b.mul(w, weights[1])
         total = b.reduce(w, "sum", (0,))
         mean = b.div(b.reduce(b.mul(z, w), "sum", (1,), True), total)
     d = b.sub(z, mean)
     if has_aweights and correction:
-        squares = b.mul(w, b.cast(weights[-1], z.dtype))
+        squares = b.mul(w, weights[-1])
         lost = b.mul(b.div(b.reduce(squares, "sum", (0,)), total), float(correction))
     else:
         lost = float(correction)
     if isinstance(total, int):
         norm = max(total - lost, 0)
     else:
-        lost = b.real(lost) if isinstance(lost, Value) else lost
         norm = b.maximum(b.sub(b.real(total), lost), 0.0)
     weighted = d if w is None else b.mul(d, w)
     c = b.div(b.matmul(weighted, b.conj(b.permute(d, (1, 0)))), norm)
@@ -424,13 +426,13 @@ def _check_matrix(x: Value, name: str) -> None:
 def corrcoef(b, x):
     """The correlation coefficients of the rows of a matrix."""
     _check_matrix(x, "corrcoef")
-    c = b.cov(x)
+    c = b.cov(wide(b, x))
     if c.rank == 0:
-        return b.div(c, c)
+        return b.cast(b.div(c, c), float_result(x))
     n = c.shape[0]
     eye = b.eq(iota_along(b, 2, 0, n), iota_along(b, 2, 1, n))
     d = b.sqrt(b.real(b.reduce(masked(b, eye, c), "sum", (1,))))
     r = b.div(b.div(c, unsqueeze(b, d, 1)), unsqueeze(b, d, 0))
     if x.dtype.kind == "c":
         return b.complex(b.clamp(b.real(r), -1.0, 1.0), b.clamp(b.imag(r), -1.0, 1.0))
-    return b.clamp(r, -1.0, 1.0)
+    return b.cast(b.clamp(r, -1.0, 1.0), float_result(x))

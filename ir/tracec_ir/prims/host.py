@@ -107,19 +107,30 @@ def host_flip(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _probabilities_samples():
-    yield (np.array([[0.5, 0.25, 2.0]]),), ()
+    yield (np.array([[0.5, 0.25, 2.0]]),), (False,)
 
 
-@host_function("probabilities", lambda x: x, lambda b, op, g: [g], _probabilities_samples,
+@host_function("probabilities", lambda x, serial: x, lambda b, op, g: [g], _probabilities_samples,
                batch=leading)  # fmt: skip
-def host_probabilities(x: np.ndarray) -> np.ndarray:
-    """x, whose rows are the weights of distributions; RuntimeError if they are not."""
+def host_probabilities(x: np.ndarray, serial: bool) -> np.ndarray:
+    """x, whose rows are the weights of distributions; RuntimeError if they are not. `serial` words
+    it as PyTorch does where several samples are drawn one after the other."""
     w = x.astype(np.float64)
+    if serial:
+        _check_weights(w)
     if not (np.isfinite(w) & (w >= 0)).all():
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if (w.sum(-1) <= 0).any():
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     return x
+
+
+def _check_weights(w: np.ndarray) -> None:
+    invalid = "invalid multinomial distribution (encountering probability entry"
+    if not (w >= 0).all():
+        raise RuntimeError(f"{invalid} < 0)")
+    if np.isinf(w).any():
+        raise RuntimeError(f"{invalid} = infinity or NaN)")
 
 
 def _reinterpret_type(x: TensorType, dtype: dtypes.DType) -> Type:

@@ -71,7 +71,8 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
             "and will result in an error in a future release.",
             stacklevel=2,
         )
-    return _drop_channels(input, p, training, inplace, input.dim() - 4)
+    # Anything but 5 dimensions is one sample, as in PyTorch: its channels come first.
+    return _drop_channels(input, p, training, inplace, 1 if input.dim() == 5 else 0)
 
 
 # The value that SELU takes far below zero.

@@ -6,6 +6,7 @@ from typing import Any
 
 import tracec
 from tracec import ops
+from tracec.record import apply
 
 
 def _renormalise(weight: Any, indices: Any, max_norm: float, norm_type: float) -> None:
@@ -58,71 +59,51 @@ def embedding_bag(
     padding_idx: int | None = None,
 ) -> Any:
     """Sums, means or maxima of bags of rows."""
-    if mode not in ("sum", "mean", "max"):
-        raise ValueError("mode has to be one of sum, mean or max")
-    if sparse:
-        raise NotImplementedError("embedding_bag(sparse=True): sparse gradients")
-    if per_sample_weights is not None:
-        if per_sample_weights.shape != input.shape:
-            raise ValueError(
-                f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, "
-                f"then it must have the same shape as the input ({input.shape})"
-            )
-        if mode != "sum":
-            raise NotImplementedError(
-                "embedding_bag: per_sample_weights was not None. per_sample_weights is only "
-                f"supported for mode='sum' (got mode='{mode}'). Please open a feature request on "
-                "GitHub."
-            )
+    if per_sample_weights is not None and per_sample_weights.shape != input.shape:
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, "
+            f"then it must have the same shape as the input ({input.shape})"
+        )
+    if weight.dim() != 2:
+        raise ValueError(
+            f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}"
+        )
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
                 f"of fixed length sequences. However, found offsets of type {type(offsets)}"
             )
-        bags, length = input.shape
-        bag_of = tracec.arange(bags, device=input.device).repeat_interleave(length)
-        input = input.reshape(-1)
-        if per_sample_weights is not None:
-            per_sample_weights = per_sample_weights.reshape(-1)
-    elif input.dim() == 1:
-        if offsets is None:
-            raise ValueError("offsets has to be a 1D Tensor but got None")
-        if offsets.dim() != 1:
-            raise ValueError("offsets has to be a 1D Tensor")
-        bags = offsets.size(0) - int(include_last_offset)
-        starts = offsets[:bags]
-        positions = tracec.arange(input.size(0), device=input.device)
-        bag_of = (positions.unsqueeze(1) >= starts.unsqueeze(0)).sum(1) - 1
-    else:
+    elif input.dim() != 1:
         raise ValueError(
             f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}"
         )
+    elif offsets is None:
+        raise ValueError("offsets has to be a 1D Tensor but got None")
+    elif offsets.dim() != 1:
+        raise ValueError("offsets has to be a 1D Tensor")
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError("max mode does not support scaling the gradient by the frequency")
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
+    if sparse:
+        raise NotImplementedError("embedding_bag(sparse=True): sparse gradients")
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
-    rows = embedding(input, weight, padding_idx, scale_grad_by_freq=scale_grad_by_freq)
-    return _reduce_bags(rows, input, bag_of, bags, mode, per_sample_weights, padding_idx)
-
-
-def _reduce_bags(
-    rows: Any, input: Any, bag_of: Any, bags: int, mode: str, weights: Any, padding_idx: int | None
-) -> Any:
-    counted = tracec.ones_like(input, dtype=rows.dtype)
-    if padding_idx is not None:
-        counted = (input != padding_idx).to(rows.dtype)
-    index = bag_of.unsqueeze(1).expand_as(rows)
-    if mode == "max":
-        kept = rows
-        if padding_idx is not None:
-            kept = rows.masked_fill((counted == 0).unsqueeze(1), float("-inf"))
-        empty = tracec.full((bags, rows.size(1)), float("-inf"), dtype=rows.dtype)
-        result = empty.scatter_reduce(0, index, kept, "amax", include_self=False)
-        return result.masked_fill(result == float("-inf"), 0.0)
-    rows = rows * counted.unsqueeze(1)
-    if weights is not None:
-        rows = rows * weights.unsqueeze(1)
-    total = tracec.zeros((bags, rows.size(1)), dtype=rows.dtype).scatter_add(0, index, rows)
-    if mode == "sum":
-        return total
-    sizes = tracec.zeros(bags, dtype=rows.dtype).scatter_add(0, bag_of, counted)
-    return total / sizes.clamp(min=1).unsqueeze(1)
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
+            f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
+        )
+    operands = (weight, input, offsets, per_sample_weights)
+    attrs = (
+        ("mode", mode),
+        ("has_offsets", offsets is not None),
+        ("has_weights", per_sample_weights is not None),
+        ("padding_idx", padding_idx),
+        ("include_last_offset", include_last_offset),
+        ("scale_grad_by_freq", scale_grad_by_freq),
+    )
+    return apply("embedding_bag", tuple(x for x in operands if x is not None), attrs)

@@ -77,8 +77,8 @@ def _check(
         )
     if linear_weight.dim() > 2 and input.dim() == 1:
         raise RuntimeError(
-            f"K-dimensional loss defined by linear_weight shape {list(linear_weight.shape)} "
-            f"requires batched input, [N, {input.shape[-1]}], got unbatched input with shape "
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} "
+            f"requires batched input, (N, {input.shape[-1]}), got unbatched input with shape "
             f"{tuple(input.shape)}"
         )
     if linear_bias is not None and tuple(linear_bias.shape) != tuple(linear_weight.shape[:-1]):

@@ -9,6 +9,7 @@ from typing import Any
 
 import tracec
 from tracec import ops
+from tracec_ir import promote
 
 from .. import _reduction
 
@@ -295,7 +296,7 @@ def soft_margin_loss(
 ) -> Any:
     """log(1 + exp(-target * x))."""
     reduction = _checked(reduction, size_average, reduce)
-    return _reduction.apply(ops.softplus(-target * input, 1, 1e30), reduction)
+    return _reduction.apply(ops.softplus(-(input * target), 1, 1e30), reduction)
 
 
 def margin_ranking_loss(
@@ -352,6 +353,20 @@ def cosine_embedding_loss(
     return _reduction.apply(same + different, reduction)
 
 
+def _check_rows(input: Any) -> None:
+    """RuntimeError unless the input is one sample or a batch of them, with classes."""
+    if input.dim() > 2 or (input.dim() and input.size(-1) == 0):
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            f"{list(input.shape)}"
+        )
+
+
+def _check_long(target: Any) -> None:
+    if target.dtype is not tracec.int64:
+        raise RuntimeError(f"expected scalar type Long but found {promote._spelled(target.dtype)}")
+
+
 def multi_margin_loss(
     input: Any,
     target: Any,
@@ -368,8 +383,20 @@ def multi_margin_loss(
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
+    _check_rows(input)
     logits = input if input.dim() == 2 else input.reshape(1, -1)
-    classes = logits.size(1)
+    samples, classes = logits.shape
+    if target.dim() > 1 or target.numel() != samples:
+        raise RuntimeError(
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input "
+            f"samples (batch size). Expected target size [{samples}], but got "
+            f"{list(target.shape)}. Input has shape {list(input.shape)}."
+        )
+    if weight is not None and weight.numel() != classes:
+        raise RuntimeError(
+            f"inconsistent weight size, expected {classes} but got {list(weight.shape)}"
+        )
+    _check_long(target)
     index = target.reshape(-1, 1)
     values = (margin - logits.gather(1, index) + logits).clamp_min(0)
     if p == 2:
@@ -388,10 +415,12 @@ def multilabel_margin_loss(
 ) -> Any:
     """Hinge loss between the target classes (listed up to the first -1) and the others."""
     reduction = _checked(reduction, size_average, reduce)
+    _check_rows(input)
     if input.shape != target.shape:
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
+    _check_long(target)
     logits = input.reshape(1, -1) if input.dim() < 2 else input
     labels = target.reshape(1, -1) if input.dim() < 2 else target
     classes = logits.size(1)

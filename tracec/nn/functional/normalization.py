@@ -31,8 +31,10 @@ def batch_norm(
     """Normalise each channel over the batch; running statistics are updated in training."""
     if training:
         _verify_batch_size(input.size())
-    if eps <= 0.0:
-        raise ValueError(f"batch_norm eps must be positive, but got {eps}")
+    if training and eps <= 0.0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    if eps < 0.0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     if training and input.numel() == 0:
         running_mean = running_var = None  # nothing was seen
     return ops.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
@@ -114,25 +116,9 @@ def local_response_norm(
     input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:
     """Divide by the local energy over neighbouring channels."""
-    dimensions = input.dim()
-    if dimensions < 3:
-        raise ValueError(
-            f"Expected 3D or higher dimensionality input (got {dimensions} dimensions)"
-        )
-    if input.numel() == 0:
-        return input
-    from .padding import pad
-
-    around = [0, 0] * (dimensions - 2) + [size // 2, (size - 1) // 2]
-    padded = pad(input * input, around)
-    channels = input.size(1)
-    total = padded.narrow(1, 0, channels)
-    for offset in range(1, size):
-        total = total + padded.narrow(1, offset, channels)
-    return input / (total * (alpha / size) + k) ** beta
+    return ops.local_response_norm(input, size, alpha, beta, k)
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Any:
     """Divide by the p-norm."""
-    norm = input.norm(p, dim, keepdim=True).clamp_min(eps).expand_as(input)
-    return input / norm if out is None else tracec.div(input, norm, out=out)
+    return ops.normalize(input, p, dim, eps, out)

@@ -53,56 +53,26 @@ def _sizes(value: Any, n: int) -> tuple[Any, ...]:
     return (value,) * n
 
 
-def _windows(size: int, output: int) -> list[tuple[int, int]]:
-    """Where the windows of adaptive pooling start and stop."""
-    return [(i * size // output, -((-(i + 1) * size) // output)) for i in range(output)]
-
-
-def _output_sizes(input: Any, output_size: Any, n: int) -> list[int]:
-    spatial = list(input.shape[-n:])
-    wanted = _sizes(output_size, n)
-    return [own if size is None else size for own, size in zip(spatial, wanted, strict=True)]
+def _parts(input: Any, output_size: Any, n: int) -> tuple[Any, ...]:
+    """The output sizes of adaptive pooling; ValueError for more of them than the input has
+    dimensions."""
+    if not isinstance(output_size, (tuple, list)):
+        return (output_size,) * n
+    sizes = tuple(output_size)
+    if n > 1 and len(sizes) >= input.dim():
+        raise ValueError(f"Input dimension should be at least {len(sizes) + 1}")
+    return sizes
 
 
 def _adaptive_max(n: int) -> Any:
     def adaptive_max_pool(input: Any, output_size: Any, return_indices: bool = False) -> Any:
         """Maxima over as many windows as asked for."""
-        if input.dim() not in (n + 1, n + 2):
-            raise RuntimeError(
-                f"adaptive_max_pool{n}d(): Expected {n + 1}D or {n + 2}D tensor, "
-                f"but got {list(input.shape)}"
-            )
-        sizes = _output_sizes(input, output_size, n)
-        windows = [_windows(s, o) for s, o in zip(input.shape[-n:], sizes, strict=True)]
-        values, index = _grid_maxima(input, windows)
+        pool = getattr(ops, f"adaptive_max_pool{n}d")
+        values, index = pool(input, _parts(input, output_size, n))
         return (values, index) if return_indices else values
 
     adaptive_max_pool.__name__ = f"adaptive_max_pool{n}d"
     return adaptive_max_pool
-
-
-def _grid_maxima(input: Any, windows: list[list[tuple[int, int]]]) -> tuple[Any, Any]:
-    """The maximum of every cell of a grid of windows, and its place in the flat image."""
-    n = len(windows)
-    spatial = input.shape[-n:]
-    lead = input.shape[:-n]
-    positions = tracec.arange(math.prod(spatial), device=input.device).reshape(tuple(spatial))
-    values, indices = [], []
-
-    def visit(cell: Any, place: Any, dim: int) -> None:
-        if dim == n:
-            flat = cell.reshape(*lead, -1)
-            best, where = flat.max(-1)
-            values.append(best)
-            indices.append(place.reshape(-1)[where])
-            return
-        for start, stop in windows[dim]:
-            inner = cell.narrow(len(lead) + dim, start, stop - start)
-            visit(inner, place.narrow(dim, start, stop - start), dim + 1)
-
-    visit(input, positions, 0)
-    shape = (*lead, *(len(row) for row in windows))
-    return tracec.stack(values, -1).reshape(shape), tracec.stack(indices, -1).reshape(shape)
 
 
 adaptive_max_pool1d = _adaptive_max(1)
@@ -115,17 +85,17 @@ adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Means over as many windows as asked for."""
-    return ops.adaptive_avg_pool1d(input, _sizes(output_size, 1))
+    return ops.adaptive_avg_pool1d(input, _parts(input, output_size, 1))
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """Means over as many windows as asked for."""
-    return ops.adaptive_avg_pool2d(input, _output_sizes(input, output_size, 2))
+    return ops.adaptive_avg_pool2d(input, _parts(input, output_size, 2))
 
 
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """Means over as many windows as asked for."""
-    return ops.adaptive_avg_pool3d(input, _output_sizes(input, output_size, 3))
+    return ops.adaptive_avg_pool3d(input, _parts(input, output_size, 3))
 
 
 def _lp_pool(n: int) -> Any:
@@ -207,6 +177,30 @@ def _unpooled_size(
 max_unpool1d = _max_unpool(1)
 max_unpool2d = _max_unpool(2)
 max_unpool3d = _max_unpool(3)
+
+
+def _grid_maxima(input: Any, windows: list[list[tuple[int, int]]]) -> tuple[Any, Any]:
+    """The maximum of every cell of a grid of windows, and its place in the flat image."""
+    n = len(windows)
+    spatial = input.shape[-n:]
+    lead = input.shape[:-n]
+    positions = tracec.arange(math.prod(spatial), device=input.device).reshape(tuple(spatial))
+    values, indices = [], []
+
+    def visit(cell: Any, place: Any, dim: int) -> None:
+        if dim == n:
+            flat = cell.reshape(*lead, -1)
+            best, where = flat.max(-1)
+            values.append(best)
+            indices.append(place.reshape(-1)[where])
+            return
+        for start, stop in windows[dim]:
+            inner = cell.narrow(len(lead) + dim, start, stop - start)
+            visit(inner, place.narrow(dim, start, stop - start), dim + 1)
+
+    visit(input, positions, 0)
+    shape = (*lead, *(len(row) for row in windows))
+    return tracec.stack(values, -1).reshape(shape), tracec.stack(indices, -1).reshape(shape)
 
 
 def _fractional_windows(sample: float, size: int, output: int, kernel: int) -> list[Any]:

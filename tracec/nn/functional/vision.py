@@ -8,7 +8,9 @@ from typing import Any
 
 import tracec
 from tracec import ops
+from tracec.record import apply
 
+_MODES = ("nearest", "nearest-exact", "area", "linear", "bilinear", "trilinear", "bicubic")
 _LINEAR_MODES = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4}
 
 
@@ -32,11 +34,11 @@ def interpolate(
                 "align_corners option can only be set with the interpolating modes: "
                 "linear | bilinear | bicubic | trilinear"
             )
-    elif mode not in _LINEAR_MODES:
+    if input.dim() not in (3, 4, 5) or mode not in _MODES:
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported "
             f"(got {input.dim()}D) for the modes: nearest | linear | bilinear | bicubic | "
-            f"trilinear | area | nearest-exact (got {mode})"
+            f"trilinear | lanczos | area | nearest-exact (got {mode})"
         )
     dimensions = input.dim() - 2
     sizes, scales = _target(input, size, scale_factor, recompute_scale_factor, dimensions)
@@ -195,20 +197,6 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
     return (base @ theta.transpose(1, 2)).reshape(size[0], *spatial, count)
 
 
-def _unnormalised(place: Any, size: int, align_corners: bool) -> Any:
-    return (place + 1) / 2 * (size - 1) if align_corners else ((place + 1) * size - 1) / 2
-
-
-def _reflected(place: Any, size: int, align_corners: bool) -> Any:
-    low, span = (0.0, float(size - 1)) if align_corners else (-0.5, float(size))
-    if span <= 0:
-        return tracec.zeros_like(place)
-    distance = (place - low).abs()
-    turns = (distance / span).floor()
-    rest = distance - turns * span
-    return tracec.where(turns % 2 == 0, rest + low, span - rest + low)
-
-
 def grid_sample(
     input: Any,
     grid: Any,
@@ -227,57 +215,8 @@ def grid_sample(
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
             f"'reflection', but got: '{padding_mode}'"
         )
-    if mode == "bicubic":
-        raise NotImplementedError("grid_sample(mode='bicubic')")
-    align = bool(align_corners)
-    spatial = list(input.shape[2:])
-    count = len(spatial)
-    if count not in (2, 3) or grid.dim() != input.dim() or grid.size(-1) != count:
-        raise RuntimeError(
-            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions and "
-            f"a grid of {count} coordinates, but got input with sizes {list(input.shape)} and "
-            f"grid with sizes {list(grid.shape)}"
-        )
-    places = []
-    for d in range(count):  # the last coordinate of the grid is the first spatial dimension
-        place = _unnormalised(grid[..., count - 1 - d], spatial[d], align)
-        if padding_mode == "reflection":
-            place = _reflected(place, spatial[d], align)
-        if padding_mode != "zeros":
-            place = place.clamp(0, spatial[d] - 1)
-        places.append(place)
-    if mode == "nearest":
-        return _picked(input, [place.round() for place in places], None)
-    floors = [place.detach().floor() for place in places]
-    result = None
-    for corner in range(2**count):
-        index, weight = [], None
-        for d in range(count):
-            upper = corner >> d & 1
-            part = places[d] - floors[d]
-            part = part if upper else 1 - part
-            weight = part if weight is None else weight * part
-            index.append(floors[d] + upper)
-        picked = _picked(input, index, weight)
-        result = picked if result is None else result + picked
-    return result
-
-
-def _picked(input: Any, places: list[Any], weight: Any) -> Any:
-    """The elements at whole-number places, zero outside, times the weight."""
-    spatial = list(input.shape[2:])
-    inside, flat = None, None
-    for place, size in zip(places, spatial, strict=True):
-        here = (place >= 0) & (place <= size - 1)
-        inside = here if inside is None else inside & here
-        position = place.clamp(0, size - 1).to(tracec.int64)
-        flat = position if flat is None else flat * size + position
-    batch, channels = input.shape[:2]
-    index = flat.reshape(batch, 1, -1).expand(batch, channels, -1)
-    values = input.reshape(batch, channels, -1).gather(2, index)
-    values = values.reshape(batch, channels, *flat.shape[1:])
-    factor = inside.to(input.dtype) if weight is None else weight * inside.to(input.dtype)
-    return values * factor.unsqueeze(1)
+    attrs = (("mode", mode), ("padding_mode", padding_mode), ("align_corners", bool(align_corners)))
+    return apply("grid_sample", (input, grid), attrs)
 
 
 def unfold(
