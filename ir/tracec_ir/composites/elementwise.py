@@ -279,7 +279,7 @@ def next_after(b, x, y):
     """The next representable number from x towards y."""
     x, y = shared(b, (x, y))
     if x.dtype.bits != 16 or x.dtype.kind != "f":
-        return b.emit1("nextafter", x, y)
+        return b.nextafter(x, y)
     # sign and magnitude: one more in the bits is one step away from zero on either side
     step = where(b, b.eq(b.lt(x, y), b.gt(x, 0.0)), 1, -1)
     bits = b.add(b.bitcast(x, dtype=dtypes.i16), b.cast(step, dtypes.i16))
@@ -398,5 +398,3 @@ def polygamma(b, x, *, n):
 def rsub(b, x, y, alpha):
     """y - alpha * x."""
     return b.sub(y, b.mul(x, alpha))
-
-

@@ -75,7 +75,7 @@ def copysign(b, x, y):
 # -- neighbours -----------------------------------------------------------------------------------
 def _no_half(x, y):
     if x.dtype.bits == 16:
-        raise RuntimeError(f"\"nextafter_cpu\" not implemented for '{x.dtype.name}'")
+        raise NotImplementedError(f"\"nextafter_cpu\" not implemented for '{x.dtype.name}'")
 
 
 def _nextafter_grad(b, g, x, y, out):
