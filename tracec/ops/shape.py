@@ -335,7 +335,7 @@ for _name in ("alias", "as_strided", "diagonal", "expand", "permute", "select", 
 def narrow_copy(self: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`narrow` as a fresh tensor."""
     rank = self.dim()
-    if rank and not -rank <= dim < rank:
+    if rank and dim >= rank:
         raise RuntimeError(f"narrow_copy(): dimension {dim} of a tensor with {rank} dimensions")
     if length < 0:
         raise RuntimeError(
