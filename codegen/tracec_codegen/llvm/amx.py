@@ -1,0 +1,404 @@
+"""Products of f32 matrices on a matrix unit (Intel AMX), as sums of bf16 products.
+
+Every number is split into three bf16 numbers, x = x1 + x2 + x3 (`amxpack.py`).  Of the nine
+products of parts six are computed, x1 y1, x1 y2, x2 y1, x2 y2, x1 y3, x3 y1; the others are below
+2^-22 of x y and of either sign.  (Henry, Tang, Heinecke: Leveraging the bfloat16 artificial
+intelligence datatype for higher-precision computations, ARITH 2019.)  Since x1 is never larger than
+x and x1 y1 comes last, no partial sum of integers exceeds the sum of the magnitudes of the
+products: where those are below 2^24, the result is exact.
+
+A block of C is 32 x 32, two by two tiles, from a panel of 32 rows of A and one of 32 columns of B.
+Its sum over a block of k leaves the tiles for scratch, and is then added to C.
+
+The unit knows no denormal numbers, and parts of an infinity do not multiply as the infinity does.
+Panels whose numbers are all very small or large are therefore scaled by a power of two, and where a
+panel is not finite, or two panels together span too many binades, the block is computed by
+multiply-adds (`tile.py`).  This depends on the numbers and on the fixed grid of blocks alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..target import Target
+from .amxpack import (
+    EXTREMES,
+    FACTS,
+    FINITE,
+    FLOATS,
+    INVERSE,
+    LARGEST,
+    SMALLEST,
+    STEP,
+    STEP_BYTES,
+    TILE_BYTES,
+    TILE_ROWS,
+    UNIT,
+    add_packing,
+    clear_extremes,
+    load_extremes,
+    split_row,
+    store_extremes,
+    store_facts,
+)
+from .text import Function, Module, Value, constant
+from .tile import ACCUMULATE, Tile, call_tile_rows
+
+DEPTH = 512                            # k of a block
+COLUMNS = 384                          # columns of a block: their panels stay in the second level
+_BLOCK = UNIT * UNIT * 4
+_FIXED = _BLOCK + EXTREMES + -(-(COLUMNS // UNIT + 2) * FACTS // 64) * 64
+_PITCH = UNIT * 4
+_JOB_ROWS = 4                          # rows of the next panel of A that are split beside a block
+_JOBS = UNIT // _JOB_ROWS
+
+_MANY = 64                             # rows and columns from which splitting pays
+_DEEP = 64
+_WORK = 1 << 22
+
+# Sums of the binades (biased) of two panels' largest and smallest numbers: within these limits no
+# partial sum of a block overflows, and what the unit flushes to zero is below the rounding error.
+_SUM_HIGHEST, _SUM_LOWEST = 2 * 127 + 115, 2 * 127 - 96
+_PARTS_LOWEST = 127 - 102              # parts of smaller numbers may be denormal
+
+_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
+_UNKNOWN, _GRANTED, _REFUSED = 0, 1, 2
+# The order of the products of parts: neighbours share an operand, and 1 1 comes last.
+_PRODUCTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
+
+
+def usable(target: Target, element: str) -> bool:
+    """Whether products of the element type have code for a matrix unit on the target."""
+    return target.tiles and target.is_linux and element == "float"
+
+
+def pays(m: int, n: int, k: int) -> bool:
+    """Whether a product of these sizes goes to the matrix unit."""
+    return min(m, n) >= _MANY and k >= _DEEP and m * n * k >= _WORK
+
+
+def emit_pays(f: Function, m: Value, n: Value, k: Value) -> Value:
+    """`pays` in code."""
+    many = f.icmp("sge", f.smin(m, n), _MANY)
+    enough = f.icmp("sge", f.mul(f.mul(m, n), k), _WORK)
+    return f.and_(f.and_(many, f.icmp("sge", k, _DEEP)), enough)
+
+
+def scratch_bytes(n: int, k: int) -> int:
+    """Scratch bytes of a thread for a product of these sizes."""
+    depth = min(DEPTH, -(-k // STEP) * STEP)
+    panels = -(-min(COLUMNS, n) // UNIT) + 2
+    return _FIXED + panels * (depth // STEP * STEP_BYTES) + _exact_bytes(depth)
+
+
+def _exact_bytes(depth: int) -> int:
+    return depth * (64 + 36) * 4
+
+
+def add_matrix_unit(module: Module, tile: Tile) -> None:
+    """Define amx_ready() -> i1 and what `emit_blocks` calls."""
+    _add_ready(module)
+    add_packing(module)
+    for rows in (1, 2):
+        for columns in (1, 2):
+            _add_kernel(module, rows, columns)
+    _add_kernel(module, 2, 2, job=True)
+    _add_finish(module)
+    _add_block(module)
+    _add_exact(module, tile)
+
+
+def _add_ready(module: Module) -> None:
+    """amx_ready() -> i1: whether the unit may be used; the system is asked once a process.
+
+    amx_allow(i32) forbids or allows it.
+    """
+    state = module.add_global("amx_state", "i32")
+    allowed = module.add_global("amx_allowed", "i32", "1")
+
+    def read(f: Function, word: Value) -> Value:
+        return f.value(f"load atomic i32, ptr {word} monotonic, align 4", "i32")
+
+    f = module.function("amx_ready", [], "i1", internal=True)
+
+    def ask() -> list[Value]:
+        # For the process: threads that exist and those to come.
+        answer = f.call("syscall", "i64", constant("i64", _ARCH_PRCTL),
+                        constant("i64", _REQUEST_PERMISSION), constant("i64", _TILE_DATA),
+                        variadic=1)
+        found = f.select(f.icmp("eq", answer, 0), constant("i32", _GRANTED),
+                         constant("i32", _REFUSED))
+        f.do(f"store atomic i32 {found}, ptr {state} monotonic, align 4")
+        return [found]
+
+    def known() -> list[Value]:
+        now = read(f, state)
+        return f.branch(f.icmp("eq", now, _UNKNOWN), ask, lambda: [now])
+
+    found = f.branch(f.icmp("ne", read(f, allowed), 0), known,
+                     lambda: [constant("i32", _REFUSED)])[0]
+    f.ret(f.icmp("eq", found, _GRANTED))
+
+
+# ---- tiles ---------------------------------------------------------------------------------
+
+def _tile_call(f: Function, name: str, *operands: int | Value) -> None:
+    """A tile intrinsic; ints are numbers of tiles."""
+    values = [x if isinstance(x, Value) else constant("i8", x) for x in operands]
+    listed = ", ".join(v.type if isinstance(x, Value) else f"{v.type} immarg"
+                       for x, v in zip(operands, values, strict=True))
+    f._call(f"llvm.x86.{name}", "void", values, f"declare void @llvm.x86.{name}({listed})")
+
+
+def configuration(module: Module) -> Value:
+    """Eight tiles of 16 rows of 64 bytes each."""
+    halves = [1, *[0] * 7, *[64] * 8, *[0] * 8, *[TILE_ROWS + (TILE_ROWS << 8)] * 4, *[0] * 4]
+    listed = ", ".join(f"i16 {h}" for h in halves)
+    return module.add_global("amx_tiles", f"[{len(halves)} x i16]", f"[{listed}]", constant=True,
+                             align=64)
+
+
+_JOB = [("x", "ptr"), ("row", "i64"), ("parts", "ptr"), ("extremes", "ptr")]
+
+
+def _kernel_name(rows: int, columns: int, job: bool = False) -> str:
+    return f"amx_kernel_{rows}x{columns}{'_job' if job else ''}"
+
+
+def _add_kernel(module: Module, rows: int, columns: int, job: bool = False) -> None:
+    """The sum over a block of k of rows x columns tiles, from two panels to scratch.
+
+    C, which comes next, is fetched meanwhile.  With a job, rows of the next panel of A are split:
+    that costs almost nothing beside the unit's work.
+    """
+    f = module.function(_kernel_name(rows, columns, job), [
+        ("a", "ptr"), ("b", "ptr"), ("steps", "i64"), ("to", "ptr"), ("c", "ptr"), ("ldc", "i64"),
+        *_JOB], internal=True)
+    a, b, steps, to, c, ldc, x, row, parts, extremes = f.parameters
+    sums = {(i, j): 2 * i + j for i in range(rows) for j in range(columns)}
+    for number in sums.values():
+        _tile_call(f, "tilezero", number)
+    found = load_extremes(f, extremes) if job else []
+    with f.loop(0, steps, 1, [a, b, c, x, parts, *found], guard=False) as s:
+        *at, ahead, source, target = s.carried[:5]
+        found = s.carried[5:]
+        for _ in (0, 1):                             # C will be needed after at most 16 steps
+            for j in range(columns):
+                f.prefetch(f.gep(ahead, j * TILE_ROWS, "float"), write=True)
+            ahead = f.gep(ahead, ldc, "float")
+        held: list[int | None] = [None, None]
+        for turn, pair in enumerate(_PRODUCTS):
+            for side, count in enumerate((rows, columns)):
+                if held[side] != pair[side]:
+                    held[side] = pair[side]
+                    for i in range(count):
+                        where = f.gep(at[side], (2 * pair[side] + i) * TILE_BYTES, "i8")
+                        _tile_call(f, "tileloadd64", 4 + 2 * side + i, where,
+                                   constant("i64", 64))
+            for (i, j), number in sums.items():
+                _tile_call(f, "tdpbf16ps", number, 4 + i, 6 + j)
+            if job and turn < _JOB_ROWS:
+                from_row = f.gep(source, f.mul(row, turn), "float")
+                vectors = [f.load(FLOATS, f.gep(from_row, h * TILE_ROWS, "float")) for h in (0, 1)]
+                found = split_row(f, vectors, f.gep(target, turn * 64, "i8"), found)
+        s.next(*(f.gep(p, STEP_BYTES, "i8") for p in at), ahead, f.gep(source, STEP, "float"),
+               f.gep(target, STEP_BYTES, "i8"), *found)
+    if job:
+        store_extremes(f, extremes, s.results[5:])
+    for (i, j), number in sums.items():
+        _tile_call(f, "tilestored64", number, f.gep(to, TILE_ROWS * (i * _PITCH + j * 4), "i8"),
+                   constant("i64", _PITCH))
+    f.ret()
+
+
+def _add_block(module: Module) -> None:
+    """amx_block(a, b, steps, c, ldc, rows, columns, p, q, add, scratch, ..., works):
+    C (+)= A @ B * p * q, with a job if it `works`."""
+    f = module.function("amx_block", [
+        ("a", "ptr"), ("b", "ptr"), ("steps", "i64"), ("c", "ptr"), ("ldc", "i64"),
+        ("rows", "i64"), ("columns", "i64"), ("p", "float"), ("q", "float"), ("add", "i64"),
+        ("scratch", "ptr"), *_JOB, ("works", "i1")], internal=True)
+    a, b, steps, c, ldc, rows, columns, p, q, add, scratch, *beside, works = f.parameters
+    tall, wide, busy = (f.cast("zext", x, "i64") for x in (
+        f.icmp("sgt", rows, TILE_ROWS), f.icmp("sgt", columns, TILE_ROWS), works))
+
+    def call(name: str) -> Callable[[], object]:
+        return lambda: f.call(name, "void", a, b, steps, scratch, c, ldc, *beside)
+
+    cases = {2 * i + j: call(_kernel_name(i + 1, j + 1)) for i in (0, 1) for j in (0, 1)}
+    cases[7] = call(_kernel_name(2, 2, job=True))
+    f.switch(f.or_(f.or_(f.shl(tall, 1), wide), f.shl(busy, 2)), cases)
+    # One factor large, one small: together they are within range, where one alone may overflow.
+    opposite = f.xor(f.fcmp("ogt", p, 1.0), f.fcmp("ogt", q, 1.0))
+    p, q = (f.select(opposite, f.fmul(p, q), p), f.select(opposite, constant("float", 1.0), q))
+    f.call("amx_finish", "void", scratch, c, ldc, rows, columns, p, q,
+           f.icmp("ne", f.and_(add, ACCUMULATE), 0))
+    f.ret()
+
+
+def _add_finish(module: Module) -> None:
+    """amx_finish(from, c, ldc, rows, columns, p, q, adds): C (+)= scratch * p * q."""
+    f = module.function("amx_finish", [
+        ("from", "ptr"), ("c", "ptr"), ("ldc", "i64"), ("rows", "i64"), ("columns", "i64"),
+        ("p", "float"), ("q", "float"), ("adds", "i1")], internal=True)
+    source, c, ldc, rows, columns, p, q, adds = f.parameters
+    vector = f"<{TILE_ROWS} x float>"
+    ps, qs = f.splat(p, TILE_ROWS), f.splat(q, TILE_ROWS)
+    masks = [f.lane_mask(f.sub(columns, j), TILE_ROWS) for j in (0, TILE_ROWS)]
+
+    def write(old: bool, full: bool) -> None:
+        with f.loop(0, rows, 1, [source, c], guard=False) as i:
+            at, to = i.carried
+            for j, mask in enumerate(masks):
+                v = f.load(vector, f.gep(at, j * TILE_ROWS, "float"), 64)
+                v = f.fmul(f.fmul(v, ps), qs)
+                where = f.gep(to, j * TILE_ROWS, "float")
+                if old:
+                    v = f.fadd(f.masked_load(vector, where, None if full else mask), v)
+                f.masked_store(v, where, None if full else mask)
+            i.next(f.gep(at, _PITCH, "i8"), f.gep(to, ldc, "float"))
+
+    def either(full: bool) -> Callable[[], object]:
+        return lambda: f.branch(adds, lambda: write(True, full), lambda: write(False, full))
+
+    f.branch(f.icmp("eq", columns, UNIT), either(True), either(False))
+    f.ret()
+
+
+def _add_exact(module: Module, tile: Tile) -> None:
+    """amx_exact(...): one block by multiply-adds."""
+    f = module.function("amx_exact", [
+        ("a", "ptr"), ("rsa", "i64"), ("csa", "i64"), ("b", "ptr"), ("rsb", "i64"),
+        ("csb", "i64"), ("c", "ptr"), ("ldc", "i64"), ("rows", "i64"), ("columns", "i64"),
+        ("depth", "i64"), ("flags", "i64"), ("scratch", "ptr")], internal=True)
+    a, rsa, csa, b, rsb, csb, c, ldc, rows, columns, depth, flags, scratch = f.parameters
+    panel = scratch
+    packed = f.gep(scratch, f.mul(depth, tile.width), tile.element)
+    plain = f.icmp("eq", csa, 1)
+    with f.when(f.not_(plain)):
+        f.call(tile.symbol("pack_a"), "void", a, rsa, csa, rows, depth, packed)
+    in_place = f.and_(f.icmp("eq", csb, 1), f.icmp("eq", columns, UNIT))
+    with f.when(f.not_(in_place)):
+        f.call(tile.symbol("pack_b"), "void", b, rsb, csb, columns, depth, panel)
+    one, width = constant("i64", 1), constant("i64", tile.width)
+    call_tile_rows(
+        f, tile, f.select(plain, a, packed), f.select(plain, rsa, one),
+        f.select(plain, one, constant("i64", tile.rows)),
+        f.mul(f.select(plain, rsa, depth), tile.rows), rows, f.select(in_place, b, panel),
+        f.select(in_place, rsb, width), c, ldc, depth, columns, flags, constant("i64", 0))
+    f.ret()
+
+
+# ---- blocks --------------------------------------------------------------------------------
+
+def _fact(f: Function, facts: Value, number: int, type: str = "i32") -> Value:
+    return f.load(type, f.gep(facts, number, "i32"))
+
+
+def _fits(f: Function, one: Value, other: Value) -> Value:
+    """Whether the unit computes the product of two panels as exactly as multiply-adds."""
+    result = constant("i1", 1)
+    for which, low, high in ((LARGEST, None, _SUM_HIGHEST), (SMALLEST, _SUM_LOWEST, None)):
+        bits = [_fact(f, facts, which) for facts in (one, other)]
+        binades = [f.lshr(x, 23) for x in bits]
+        total = f.add(*binades)
+        if high is not None:
+            finite = f.and_(*(f.icmp("ule", x, FINITE) for x in bits))
+            result = f.and_(result, f.and_(finite, f.icmp("ule", total, high)))
+        if low is not None:
+            normal = f.and_(*(f.icmp("uge", x, _PARTS_LOWEST) for x in binades))
+            result = f.and_(result, f.and_(normal, f.icmp("uge", total, low)))
+    return result
+
+
+def emit_blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
+                limits: tuple[Value, Value, Value, Value], k: Value,
+                strides: tuple[Value, Value, Value, Value], ldc: Value, flags: Value,
+                scratch: Value, epilogue: Callable[[Value, Value, Value, Value], None]) -> None:
+    """Rows and columns within the limits (low ones multiples of UNIT) of one product."""
+    row0, row1, col0, col1 = limits
+    rsa, csa, rsb, csb = strides
+    element = tile.element
+    def even(size: Value, most: int, unit: int) -> Value:
+        """Blocks of about equal size."""
+        pieces = f.ceil_div(size, most)
+        return f.mul(f.ceil_div(f.ceil_div(size, pieces), unit), unit)
+
+    depth_step = even(k, DEPTH, STEP)
+    column_step = even(f.sub(col1, col0), COLUMNS, UNIT)
+    panel_bytes = f.mul(f.udiv(depth_step, STEP), STEP_BYTES)
+    block, extremes = scratch, f.gep(scratch, _BLOCK, "i8")
+    b_facts = f.gep(extremes, EXTREMES, "i8")
+    a_facts = f.gep(b_facts, COLUMNS // UNIT * FACTS, "i8")
+    a_panel = f.gep(scratch, _FIXED, "i8")
+    b_panels = f.gep(a_panel, f.mul(panel_bytes, 2), "i8")
+    exact = f.gep(b_panels, f.mul(f.udiv(column_step, UNIT), panel_bytes), "i8")
+    _tile_call(f, "ldtilecfg", configuration(f.module))
+    with f.loop(col0, col1, column_step) as jc, f.loop(0, k, depth_step) as pc:
+        columns = f.smin(f.sub(col1, jc.index), column_step)
+        depth = f.smin(f.sub(k, pc.index), depth_step)
+        steps = f.ceil_div(depth, STEP)
+        last = f.icmp("eq", f.add(pc.index, depth), k)
+        add = f.or_(flags, f.cast("zext", f.icmp("ne", pc.index, 0), "i64"))
+        b_block = f.gep(b, f.add(f.mul(pc.index, rsb), f.mul(jc.index, csb)), element)
+        # Rows of B are read along; columns are read panel by panel.
+        together = f.select(f.icmp("eq", csb, 1), columns, constant("i64", UNIT))
+        with f.loop(0, columns, together) as j:
+            strip = f.udiv(j.index, UNIT)
+            f.call("amx_panels_b", "void", f.gep(b_block, f.mul(j.index, csb), element), csb, rsb,
+                   f.smin(f.sub(columns, j.index), together), depth,
+                   f.gep(b_panels, f.mul(strip, panel_bytes), "i8"),
+                   f.gep(b_facts, f.mul(strip, FACTS), "i8"), panel_bytes)
+        a_block = f.gep(a, f.add(f.mul(row0, rsa), f.mul(pc.index, csa)), element)
+        f.call("amx_panels_a", "void", a_block, rsa, csa, f.smin(f.sub(row1, row0), UNIT), depth,
+               a_panel, a_facts, panel_bytes)
+        even_k = f.icmp("eq", f.mul(steps, STEP), depth)
+        can_work = f.and_(f.and_(f.icmp("eq", csa, 1), even_k),
+                          f.icmp("sge", columns, _JOBS * UNIT))
+        other_panel, other_facts = f.gep(a_panel, panel_bytes, "i8"), f.gep(a_facts, FACTS, "i8")
+        with f.loop(row0, row1, UNIT, [a_block, a_panel, a_facts, other_panel,
+                                       other_facts]) as ic:
+            a_block, a_now, facts_now, a_then, facts_then = ic.carried
+            rows = f.smin(f.sub(row1, ic.index), UNIT)
+            left = f.smin(f.sub(row1, f.add(ic.index, UNIT)), UNIT)
+            a_next = f.gep(a_block, f.mul(rsa, UNIT), element)
+            works = f.and_(can_work, f.icmp("eq", left, UNIT))
+            clear_extremes(f, extremes)
+            with f.loop(0, columns, UNIT, [b_panels, b_facts, constant("i64", 0)]) as jr:
+                panel, facts, jobs = jr.carried
+                width = f.smin(f.sub(columns, jr.index), UNIT)
+                column = f.add(jc.index, jr.index)
+                c_at = f.gep(c, f.add(f.mul(ic.index, ldc), column), element)
+
+                def on_the_unit() -> list[Value]:
+                    first = f.mul(f.udiv(jr.index, UNIT), _JOB_ROWS)
+                    busy = f.and_(works, f.icmp("slt", first, UNIT))
+                    f.call("amx_block", "void", a_now, panel, steps, c_at, ldc, rows, width,
+                           _fact(f, facts_now, INVERSE, "float"), _fact(f, facts, INVERSE, "float"),
+                           add, block, f.gep(a_next, f.mul(first, rsa), element),
+                           rsa, f.gep(a_then, f.mul(first, 64), "i8"), extremes, busy)
+                    return [f.add(jobs, f.cast("zext", busy, "i64"))]
+
+                def by_multiply_adds() -> list[Value]:
+                    source = f.gep(b_block, f.mul(jr.index, csb), element)
+                    f.call("amx_exact", "void", a_block, rsa, csa, source, rsb, csb, c_at, ldc,
+                           rows, width, depth, add, exact)
+                    return [f.add(jobs, 0)]
+
+                jobs = f.branch(_fits(f, facts_now, facts), on_the_unit, by_multiply_adds)[0]
+                with f.when(last):
+                    epilogue(ic.index, column, rows, width)
+                jr.next(f.gep(panel, panel_bytes, "i8"), f.gep(facts, FACTS, "i8"), jobs)
+            then = (a_next, rsa, csa, left, depth, a_then, facts_then, panel_bytes)
+
+            def settle() -> None:
+                store_facts(f, extremes, facts_then)
+                f.call("amx_fit_a", "void", *then)
+
+            def pack() -> None:
+                with f.when(f.icmp("sgt", left, 0)):
+                    f.call("amx_panels_a", "void", *then)
+
+            f.branch(f.icmp("eq", jr.results[2], _JOBS), settle, pack)
+            ic.next(a_next, a_then, facts_then, a_now, facts_now)
+    _tile_call(f, "tilerelease")
