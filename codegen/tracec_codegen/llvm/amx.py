@@ -19,6 +19,7 @@ multiply-adds (`tile.py`).  This depends on the numbers and on the fixed grid of
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 from ..target import Target
 from .amxpack import (
@@ -28,6 +29,7 @@ from .amxpack import (
     FLOATS,
     INVERSE,
     LARGEST,
+    MOST_PANELS,
     SMALLEST,
     STEP,
     STEP_BYTES,
@@ -45,11 +47,11 @@ from .text import Function, Module, Value, constant
 from .tile import ACCUMULATE, Tile, call_tile_rows
 
 DEPTH = 512                            # k of a block
-COLUMNS = 384                          # columns of a block: their panels stay in the second level
+KEPT = MOST_PANELS * UNIT              # rows or columns whose panels stay in the second level
 _BLOCK = UNIT * UNIT * 4
-_FIXED = _BLOCK + EXTREMES + -(-(COLUMNS // UNIT + 2) * FACTS // 64) * 64
+_FIXED = _BLOCK + EXTREMES + -(-(KEPT // UNIT + 2) * FACTS // 64) * 64
 _PITCH = UNIT * 4
-_JOB_ROWS = 4                          # rows of the next panel of A that are split beside a block
+_JOB_ROWS = 4                          # rows of the next panel's tiles, split beside a block
 _JOBS = UNIT // _JOB_ROWS
 
 _MANY = 64                             # rows and columns from which splitting pays
@@ -84,10 +86,10 @@ def emit_pays(f: Function, m: Value, n: Value, k: Value) -> Value:
     return f.and_(f.and_(many, f.icmp("sge", k, _DEEP)), enough)
 
 
-def scratch_bytes(n: int, k: int) -> int:
+def scratch_bytes(m: int, n: int, k: int) -> int:
     """Scratch bytes of a thread for a product of these sizes."""
     depth = min(DEPTH, -(-k // STEP) * STEP)
-    panels = -(-min(COLUMNS, n) // UNIT) + 2
+    panels = -(-min(KEPT, max(m, n)) // UNIT) + 2
     return _FIXED + panels * (depth // STEP * STEP_BYTES) + _exact_bytes(depth)
 
 
@@ -158,7 +160,8 @@ def configuration(module: Module) -> Value:
                              align=64)
 
 
-_JOB = [("x", "ptr"), ("row", "i64"), ("parts", "ptr"), ("extremes", "ptr")]
+_JOB = [("x", "ptr"), ("row", "i64"), ("half", "i64"), ("along", "i64"), ("parts", "ptr"),
+        ("extremes", "ptr")]
 
 
 def _kernel_name(rows: int, columns: int, job: bool = False) -> str:
@@ -168,13 +171,13 @@ def _kernel_name(rows: int, columns: int, job: bool = False) -> str:
 def _add_kernel(module: Module, rows: int, columns: int, job: bool = False) -> None:
     """The sum over a block of k of rows x columns tiles, from two panels to scratch.
 
-    C, which comes next, is fetched meanwhile.  With a job, rows of the next panel of A are split:
-    that costs almost nothing beside the unit's work.
+    C, which comes next, is fetched meanwhile.  With a job, rows of the next panel are split: that
+    costs almost nothing beside the unit's work.
     """
     f = module.function(_kernel_name(rows, columns, job), [
         ("a", "ptr"), ("b", "ptr"), ("steps", "i64"), ("to", "ptr"), ("c", "ptr"), ("ldc", "i64"),
         *_JOB], internal=True)
-    a, b, steps, to, c, ldc, x, row, parts, extremes = f.parameters
+    a, b, steps, to, c, ldc, x, row, half, along, parts, extremes = f.parameters
     sums = {(i, j): 2 * i + j for i in range(rows) for j in range(columns)}
     for number in sums.values():
         _tile_call(f, "tilezero", number)
@@ -199,9 +202,9 @@ def _add_kernel(module: Module, rows: int, columns: int, job: bool = False) -> N
                 _tile_call(f, "tdpbf16ps", number, 4 + i, 6 + j)
             if job and turn < _JOB_ROWS:
                 from_row = f.gep(source, f.mul(row, turn), "float")
-                vectors = [f.load(FLOATS, f.gep(from_row, h * TILE_ROWS, "float")) for h in (0, 1)]
+                vectors = [f.load(FLOATS, p) for p in (from_row, f.gep(from_row, half, "float"))]
                 found = split_row(f, vectors, f.gep(target, turn * 64, "i8"), found)
-        s.next(*(f.gep(p, STEP_BYTES, "i8") for p in at), ahead, f.gep(source, STEP, "float"),
+        s.next(*(f.gep(p, STEP_BYTES, "i8") for p in at), ahead, f.gep(source, along, "float"),
                f.gep(target, STEP_BYTES, "i8"), *found)
     if job:
         store_extremes(f, extremes, s.results[5:])
@@ -311,94 +314,139 @@ def _fits(f: Function, one: Value, other: Value) -> Value:
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One operand as a sequence of panels."""
+
+    x: Value                           # its first number
+    su: Value                          # from one row of A, or column of B, to the next
+    sk: Value                          # from one k to the next
+    low: Value
+    high: Value
+    panels: Value                      # functions that pack panels, and scale one
+    fit: Value
+
+    def at(self, f: Function, unit: Value, k: Value) -> Value:
+        """Address of a number."""
+        return f.gep(self.x, f.add(f.mul(unit, self.su), f.mul(k, self.sk)), "float")
+
+
+def _chosen(f: Function, condition: Value, one: _Side, other: _Side) -> _Side:
+    return _Side(*(f.select(condition, getattr(one, field.name), getattr(other, field.name))
+                   for field in fields(_Side)))
+
+
 def emit_blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
                 limits: tuple[Value, Value, Value, Value], k: Value,
                 strides: tuple[Value, Value, Value, Value], ldc: Value, flags: Value,
                 scratch: Value, epilogue: Callable[[Value, Value, Value, Value], None]) -> None:
-    """Rows and columns within the limits (low ones multiples of UNIT) of one product."""
+    """Rows and columns within the limits (low ones multiples of UNIT) of one product.
+
+    Panels of a block of one operand are kept; those of the other stream past them, each packed
+    while the one before is used, and again for the next block.  A streams if its rows are
+    contiguous, which packs fastest.  Bits do not depend on that.
+    """
     row0, row1, col0, col1 = limits
     rsa, csa, rsb, csb = strides
-    element = tile.element
+    side_a, side_b = (
+        _Side(*what, Value(f"@amx_panels_{name}", "ptr"), Value(f"@amx_fit_{name}", "ptr"))
+        for name, what in (("a", (a, rsa, csa, row0, row1)), ("b", (b, csb, rsb, col0, col1))))
+    swap = f.icmp("ne", csa, 1)
+    kept, moving = _chosen(f, swap, side_a, side_b), _chosen(f, swap, side_b, side_a)
+
     def even(size: Value, most: int, unit: int) -> Value:
         """Blocks of about equal size."""
         pieces = f.ceil_div(size, most)
         return f.mul(f.ceil_div(f.ceil_div(size, pieces), unit), unit)
 
+    def a_b(stream: Value, keep: Value) -> tuple[Value, Value]:
+        """What belongs to the streaming and the kept operand, as what belongs to A and B."""
+        return f.select(swap, keep, stream), f.select(swap, stream, keep)
+
     depth_step = even(k, DEPTH, STEP)
-    column_step = even(f.sub(col1, col0), COLUMNS, UNIT)
+    kept_step = even(f.sub(kept.high, kept.low), KEPT, UNIT)
     panel_bytes = f.mul(f.udiv(depth_step, STEP), STEP_BYTES)
     block, extremes = scratch, f.gep(scratch, _BLOCK, "i8")
-    b_facts = f.gep(extremes, EXTREMES, "i8")
-    a_facts = f.gep(b_facts, COLUMNS // UNIT * FACTS, "i8")
-    a_panel = f.gep(scratch, _FIXED, "i8")
-    b_panels = f.gep(a_panel, f.mul(panel_bytes, 2), "i8")
-    exact = f.gep(b_panels, f.mul(f.udiv(column_step, UNIT), panel_bytes), "i8")
+    kept_facts = f.gep(extremes, EXTREMES, "i8")
+    facts_1 = f.gep(kept_facts, KEPT // UNIT * FACTS, "i8")
+    panel_1 = f.gep(scratch, _FIXED, "i8")
+    kept_panels = f.gep(panel_1, f.mul(panel_bytes, 2), "i8")
+    exact = f.gep(kept_panels, f.mul(f.udiv(kept_step, UNIT), panel_bytes), "i8")
+    panel_2, facts_2 = f.gep(panel_1, panel_bytes, "i8"), f.gep(facts_1, FACTS, "i8")
+    # Jobs: rows of a tile of A are rows; those of B are numbers along k, of two tiles in turn.
+    lane = f.select(swap, moving.su, moving.sk)
+    row = f.select(swap, moving.sk, moving.su)
+    half, along = f.mul(moving.sk, TILE_ROWS), f.mul(moving.sk, STEP)
     _tile_call(f, "ldtilecfg", configuration(f.module))
-    with f.loop(col0, col1, column_step) as jc, f.loop(0, k, depth_step) as pc:
-        columns = f.smin(f.sub(col1, jc.index), column_step)
+    with f.loop(kept.low, kept.high, kept_step) as jc, f.loop(0, k, depth_step) as pc:
+        many = f.smin(f.sub(kept.high, jc.index), kept_step)
         depth = f.smin(f.sub(k, pc.index), depth_step)
         steps = f.ceil_div(depth, STEP)
         last = f.icmp("eq", f.add(pc.index, depth), k)
         add = f.or_(flags, f.cast("zext", f.icmp("ne", pc.index, 0), "i64"))
-        b_block = f.gep(b, f.add(f.mul(pc.index, rsb), f.mul(jc.index, csb)), element)
-        # Rows of B are read along; columns are read panel by panel.
-        together = f.select(f.icmp("eq", csb, 1), columns, constant("i64", UNIT))
-        with f.loop(0, columns, together) as j:
+        # What is contiguous across panels is read along; else panel by panel.
+        together = f.select(f.icmp("eq", kept.su, 1), many, constant("i64", UNIT))
+        with f.loop(0, many, together) as j:
             strip = f.udiv(j.index, UNIT)
-            f.call("amx_panels_b", "void", f.gep(b_block, f.mul(j.index, csb), element), csb, rsb,
-                   f.smin(f.sub(columns, j.index), together), depth,
-                   f.gep(b_panels, f.mul(strip, panel_bytes), "i8"),
-                   f.gep(b_facts, f.mul(strip, FACTS), "i8"), panel_bytes)
-        a_block = f.gep(a, f.add(f.mul(row0, rsa), f.mul(pc.index, csa)), element)
-        f.call("amx_panels_a", "void", a_block, rsa, csa, f.smin(f.sub(row1, row0), UNIT), depth,
-               a_panel, a_facts, panel_bytes)
-        even_k = f.icmp("eq", f.mul(steps, STEP), depth)
-        can_work = f.and_(f.and_(f.icmp("eq", csa, 1), even_k),
-                          f.icmp("sge", columns, _JOBS * UNIT))
-        other_panel, other_facts = f.gep(a_panel, panel_bytes, "i8"), f.gep(a_facts, FACTS, "i8")
-        with f.loop(row0, row1, UNIT, [a_block, a_panel, a_facts, other_panel,
-                                       other_facts]) as ic:
-            a_block, a_now, facts_now, a_then, facts_then = ic.carried
-            rows = f.smin(f.sub(row1, ic.index), UNIT)
-            left = f.smin(f.sub(row1, f.add(ic.index, UNIT)), UNIT)
-            a_next = f.gep(a_block, f.mul(rsa, UNIT), element)
+            f.call(kept.panels, "void", kept.at(f, f.add(jc.index, j.index), pc.index), kept.su,
+                   kept.sk, f.smin(f.sub(many, j.index), together), depth,
+                   f.gep(kept_panels, f.mul(strip, panel_bytes), "i8"),
+                   f.gep(kept_facts, f.mul(strip, FACTS), "i8"), panel_bytes)
+        first = moving.at(f, moving.low, pc.index)
+        f.call(moving.panels, "void", first, moving.su, moving.sk,
+               f.smin(f.sub(moving.high, moving.low), UNIT), depth, panel_1, facts_1, panel_bytes)
+        can_work = f.and_(f.and_(f.icmp("eq", lane, 1),
+                                 f.icmp("eq", f.mul(steps, STEP), depth)),
+                          f.icmp("sge", many, _JOBS * UNIT))
+        with f.loop(moving.low, moving.high, UNIT,
+                    [first, panel_1, facts_1, panel_2, facts_2]) as ic:
+            x_now, panel_now, facts_now, panel_then, facts_then = ic.carried
+            units = f.smin(f.sub(moving.high, ic.index), UNIT)
+            left = f.smin(f.sub(moving.high, f.add(ic.index, UNIT)), UNIT)
+            x_then = f.gep(x_now, f.mul(moving.su, UNIT), "float")
             works = f.and_(can_work, f.icmp("eq", left, UNIT))
             clear_extremes(f, extremes)
-            with f.loop(0, columns, UNIT, [b_panels, b_facts, constant("i64", 0)]) as jr:
+            with f.loop(0, many, UNIT, [kept_panels, kept_facts, constant("i64", 0)]) as jr:
                 panel, facts, jobs = jr.carried
-                width = f.smin(f.sub(columns, jr.index), UNIT)
-                column = f.add(jc.index, jr.index)
-                c_at = f.gep(c, f.add(f.mul(ic.index, ldc), column), element)
+                at = f.add(jc.index, jr.index)
+                rows, columns = a_b(units, f.smin(f.sub(many, jr.index), UNIT))
+                top, left_column = a_b(ic.index, at)
+                c_at = f.gep(c, f.add(f.mul(top, ldc), left_column), tile.element)
 
                 def on_the_unit() -> list[Value]:
-                    first = f.mul(f.udiv(jr.index, UNIT), _JOB_ROWS)
-                    busy = f.and_(works, f.icmp("slt", first, UNIT))
-                    f.call("amx_block", "void", a_now, panel, steps, c_at, ldc, rows, width,
-                           _fact(f, facts_now, INVERSE, "float"), _fact(f, facts, INVERSE, "float"),
-                           add, block, f.gep(a_next, f.mul(first, rsa), element),
-                           rsa, f.gep(a_then, f.mul(first, 64), "i8"), extremes, busy)
+                    job = f.udiv(jr.index, UNIT)
+                    tile_row = f.mul(job, _JOB_ROWS)
+                    busy = f.and_(works, f.icmp("slt", job, _JOBS))
+                    in_tile = f.and_(tile_row, TILE_ROWS - 1)
+                    x_job = f.gep(x_then, f.select(
+                        swap, f.add(f.mul(in_tile, row), f.sub(tile_row, in_tile)),
+                        f.mul(tile_row, row)), "float")
+                    f.call("amx_block", "void", *a_b(panel_now, panel), steps, c_at, ldc, rows,
+                           columns, _fact(f, facts_now, INVERSE, "float"),
+                           _fact(f, facts, INVERSE, "float"), add, block, x_job, row, half, along,
+                           f.gep(panel_then, f.mul(tile_row, 64), "i8"), extremes, busy)
                     return [f.add(jobs, f.cast("zext", busy, "i64"))]
 
                 def by_multiply_adds() -> list[Value]:
-                    source = f.gep(b_block, f.mul(jr.index, csb), element)
-                    f.call("amx_exact", "void", a_block, rsa, csa, source, rsb, csb, c_at, ldc,
-                           rows, width, depth, add, exact)
+                    a_at, b_at = a_b(x_now, kept.at(f, at, pc.index))
+                    f.call("amx_exact", "void", a_at, rsa, csa, b_at, rsb, csb, c_at, ldc, rows,
+                           columns, depth, add, exact)
                     return [f.add(jobs, 0)]
 
                 jobs = f.branch(_fits(f, facts_now, facts), on_the_unit, by_multiply_adds)[0]
                 with f.when(last):
-                    epilogue(ic.index, column, rows, width)
+                    epilogue(top, left_column, rows, columns)
                 jr.next(f.gep(panel, panel_bytes, "i8"), f.gep(facts, FACTS, "i8"), jobs)
-            then = (a_next, rsa, csa, left, depth, a_then, facts_then, panel_bytes)
+            then = (x_then, moving.su, moving.sk, left, depth, panel_then, facts_then, panel_bytes)
 
             def settle() -> None:
                 store_facts(f, extremes, facts_then)
-                f.call("amx_fit_a", "void", *then)
+                f.call(moving.fit, "void", *then)
 
             def pack() -> None:
                 with f.when(f.icmp("sgt", left, 0)):
-                    f.call("amx_panels_a", "void", *then)
+                    f.call(moving.panels, "void", *then)
 
             f.branch(f.icmp("eq", jr.results[2], _JOBS), settle, pack)
-            ic.next(a_next, a_then, facts_then, a_now, facts_now)
+            ic.next(x_then, panel_then, facts_then, panel_now, facts_now)
     _tile_call(f, "tilerelease")

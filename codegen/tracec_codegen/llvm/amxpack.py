@@ -29,7 +29,7 @@ FACTS = 16
 LARGEST, SMALLEST, INVERSE = range(3)
 FINITE = 0x7F7FFFFF
 EXTREMES = 128                         # bytes: what was seen in a panel so far
-MOST_PANELS = 16                       # that are packed at once
+MOST_PANELS = 12                       # of a block, which may be packed at once
 _HIGHEST, _LOWEST = 127 + 55, 127 - 48   # binades (biased): within them a panel is not scaled
 
 FLOATS, WORDS = f"<{TILE_ROWS} x float>", f"<{TILE_ROWS} x i32>"

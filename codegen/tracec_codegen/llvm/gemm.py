@@ -61,8 +61,9 @@ def gemm_scratch_bytes(target: Target, dtype: str, n: int | None = None,
     if not amx.usable(target, ELEMENTS[dtype]):
         return least
     if n is None or k is None:
-        return max(least, amx.scratch_bytes(amx.COLUMNS, amx.DEPTH))
-    return max(least, amx.scratch_bytes(n, k)) if amx.pays(n if m is None else m, n, k) else least
+        return max(least, amx.scratch_bytes(amx.KEPT, amx.KEPT, amx.DEPTH))
+    m = amx.KEPT if m is None else m
+    return max(least, amx.scratch_bytes(m, n, k)) if amx.pays(m, n, k) else least
 
 
 def _plain_scratch_bytes(target: Target, dtype: str, n: int | None, k: int | None) -> int:

@@ -62,7 +62,9 @@ def bits(x: np.ndarray) -> np.ndarray:
 def test_layouts(m: int, n: int, k: int) -> None:
     rng = np.random.default_rng(m)
     assert amx.pays(m, n, k)
-    for left, right in itertools.product(("plain", "t", "pad", "both"), repeat=2):
+    layouts = ("plain", "t", "pad", "both")
+    pairs = itertools.product(layouts, layouts) if n < 100 else zip(layouts, reversed(layouts))
+    for left, right in pairs:
         a, b = operand(rng, 1, m, k, left, "f4"), operand(rng, 1, k, n, right, "f4")
         c = product(a, b, parts=3)
         assert errors(c, a, b).max() < 2.0**-21
