@@ -26,33 +26,25 @@ from .amxpack import (
     EXTREMES,
     FACTS,
     FINITE,
-    FLOATS,
     INVERSE,
     LARGEST,
     MOST_PANELS,
     SMALLEST,
     STEP,
     STEP_BYTES,
-    TILE_BYTES,
     TILE_ROWS,
     UNIT,
     add_packing,
     clear_extremes,
-    load_extremes,
-    split_row,
-    store_extremes,
     store_facts,
 )
+from .amxtile import BLOCK_BYTES, JOB_ROWS, JOBS, add_tiles, configuration, tile_call
 from .text import Function, Module, Value, constant
-from .tile import ACCUMULATE, Tile, call_tile_rows
+from .tile import Tile, call_tile_rows
 
 DEPTH = 512                            # k of a block
 KEPT = MOST_PANELS * UNIT              # rows or columns whose panels stay in the second level
-_BLOCK = UNIT * UNIT * 4
-_FIXED = _BLOCK + EXTREMES + -(-(KEPT // UNIT + 2) * FACTS // 64) * 64
-_PITCH = UNIT * 4
-_JOB_ROWS = 4                          # rows of the next panel's tiles, split beside a block
-_JOBS = UNIT // _JOB_ROWS
+_FIXED = BLOCK_BYTES + EXTREMES + -(-(KEPT // UNIT + 2) * FACTS // 64) * 64
 
 _MANY = 64                             # rows and columns from which splitting pays
 _DEEP = 64
@@ -65,8 +57,6 @@ _PARTS_LOWEST = 127 - 102              # parts of smaller numbers may be denorma
 
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _UNKNOWN, _GRANTED, _REFUSED = 0, 1, 2
-# The order of the products of parts: neighbours share an operand, and 1 1 comes last.
-_PRODUCTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
 
 
 def usable(target: Target, element: str) -> bool:
@@ -101,12 +91,7 @@ def add_matrix_unit(module: Module, tile: Tile) -> None:
     """Define amx_ready() -> i1 and what `emit_blocks` calls."""
     _add_ready(module)
     add_packing(module)
-    for rows in (1, 2):
-        for columns in (1, 2):
-            _add_kernel(module, rows, columns)
-    _add_kernel(module, 2, 2, job=True)
-    _add_finish(module)
-    _add_block(module)
+    add_tiles(module)
     _add_exact(module, tile)
 
 
@@ -140,132 +125,6 @@ def _add_ready(module: Module) -> None:
     found = f.branch(f.icmp("ne", read(f, allowed), 0), known,
                      lambda: [constant("i32", _REFUSED)])[0]
     f.ret(f.icmp("eq", found, _GRANTED))
-
-
-# ---- tiles ---------------------------------------------------------------------------------
-
-def _tile_call(f: Function, name: str, *operands: int | Value) -> None:
-    """A tile intrinsic; ints are numbers of tiles."""
-    values = [x if isinstance(x, Value) else constant("i8", x) for x in operands]
-    listed = ", ".join(v.type if isinstance(x, Value) else f"{v.type} immarg"
-                       for x, v in zip(operands, values, strict=True))
-    f._call(f"llvm.x86.{name}", "void", values, f"declare void @llvm.x86.{name}({listed})")
-
-
-def configuration(module: Module) -> Value:
-    """Eight tiles of 16 rows of 64 bytes each."""
-    halves = [1, *[0] * 7, *[64] * 8, *[0] * 8, *[TILE_ROWS + (TILE_ROWS << 8)] * 4, *[0] * 4]
-    listed = ", ".join(f"i16 {h}" for h in halves)
-    return module.add_global("amx_tiles", f"[{len(halves)} x i16]", f"[{listed}]", constant=True,
-                             align=64)
-
-
-_JOB = [("x", "ptr"), ("row", "i64"), ("half", "i64"), ("along", "i64"), ("parts", "ptr"),
-        ("extremes", "ptr")]
-
-
-def _kernel_name(rows: int, columns: int, job: bool = False) -> str:
-    return f"amx_kernel_{rows}x{columns}{'_job' if job else ''}"
-
-
-def _add_kernel(module: Module, rows: int, columns: int, job: bool = False) -> None:
-    """The sum over a block of k of rows x columns tiles, from two panels to scratch.
-
-    C, which comes next, is fetched meanwhile.  With a job, rows of the next panel are split: that
-    costs almost nothing beside the unit's work.
-    """
-    f = module.function(_kernel_name(rows, columns, job), [
-        ("a", "ptr"), ("b", "ptr"), ("steps", "i64"), ("to", "ptr"), ("c", "ptr"), ("ldc", "i64"),
-        *_JOB], internal=True)
-    a, b, steps, to, c, ldc, x, row, half, along, parts, extremes = f.parameters
-    sums = {(i, j): 2 * i + j for i in range(rows) for j in range(columns)}
-    for number in sums.values():
-        _tile_call(f, "tilezero", number)
-    found = load_extremes(f, extremes) if job else []
-    with f.loop(0, steps, 1, [a, b, c, x, parts, *found], guard=False) as s:
-        *at, ahead, source, target = s.carried[:5]
-        found = s.carried[5:]
-        for _ in (0, 1):                             # C will be needed after at most 16 steps
-            for j in range(columns):
-                f.prefetch(f.gep(ahead, j * TILE_ROWS, "float"), write=True)
-            ahead = f.gep(ahead, ldc, "float")
-        held: list[int | None] = [None, None]
-        for turn, pair in enumerate(_PRODUCTS):
-            for side, count in enumerate((rows, columns)):
-                if held[side] != pair[side]:
-                    held[side] = pair[side]
-                    for i in range(count):
-                        where = f.gep(at[side], (2 * pair[side] + i) * TILE_BYTES, "i8")
-                        _tile_call(f, "tileloadd64", 4 + 2 * side + i, where,
-                                   constant("i64", 64))
-            for (i, j), number in sums.items():
-                _tile_call(f, "tdpbf16ps", number, 4 + i, 6 + j)
-            if job and turn < _JOB_ROWS:
-                from_row = f.gep(source, f.mul(row, turn), "float")
-                vectors = [f.load(FLOATS, p) for p in (from_row, f.gep(from_row, half, "float"))]
-                found = split_row(f, vectors, f.gep(target, turn * 64, "i8"), found)
-        s.next(*(f.gep(p, STEP_BYTES, "i8") for p in at), ahead, f.gep(source, along, "float"),
-               f.gep(target, STEP_BYTES, "i8"), *found)
-    if job:
-        store_extremes(f, extremes, s.results[5:])
-    for (i, j), number in sums.items():
-        _tile_call(f, "tilestored64", number, f.gep(to, TILE_ROWS * (i * _PITCH + j * 4), "i8"),
-                   constant("i64", _PITCH))
-    f.ret()
-
-
-def _add_block(module: Module) -> None:
-    """amx_block(a, b, steps, c, ldc, rows, columns, p, q, add, scratch, ..., works):
-    C (+)= A @ B * p * q, with a job if it `works`."""
-    f = module.function("amx_block", [
-        ("a", "ptr"), ("b", "ptr"), ("steps", "i64"), ("c", "ptr"), ("ldc", "i64"),
-        ("rows", "i64"), ("columns", "i64"), ("p", "float"), ("q", "float"), ("add", "i64"),
-        ("scratch", "ptr"), *_JOB, ("works", "i1")], internal=True)
-    a, b, steps, c, ldc, rows, columns, p, q, add, scratch, *beside, works = f.parameters
-    tall, wide, busy = (f.cast("zext", x, "i64") for x in (
-        f.icmp("sgt", rows, TILE_ROWS), f.icmp("sgt", columns, TILE_ROWS), works))
-
-    def call(name: str) -> Callable[[], object]:
-        return lambda: f.call(name, "void", a, b, steps, scratch, c, ldc, *beside)
-
-    cases = {2 * i + j: call(_kernel_name(i + 1, j + 1)) for i in (0, 1) for j in (0, 1)}
-    cases[7] = call(_kernel_name(2, 2, job=True))
-    f.switch(f.or_(f.or_(f.shl(tall, 1), wide), f.shl(busy, 2)), cases)
-    # One factor large, one small: together they are within range, where one alone may overflow.
-    opposite = f.xor(f.fcmp("ogt", p, 1.0), f.fcmp("ogt", q, 1.0))
-    p, q = (f.select(opposite, f.fmul(p, q), p), f.select(opposite, constant("float", 1.0), q))
-    f.call("amx_finish", "void", scratch, c, ldc, rows, columns, p, q,
-           f.icmp("ne", f.and_(add, ACCUMULATE), 0))
-    f.ret()
-
-
-def _add_finish(module: Module) -> None:
-    """amx_finish(from, c, ldc, rows, columns, p, q, adds): C (+)= scratch * p * q."""
-    f = module.function("amx_finish", [
-        ("from", "ptr"), ("c", "ptr"), ("ldc", "i64"), ("rows", "i64"), ("columns", "i64"),
-        ("p", "float"), ("q", "float"), ("adds", "i1")], internal=True)
-    source, c, ldc, rows, columns, p, q, adds = f.parameters
-    vector = f"<{TILE_ROWS} x float>"
-    ps, qs = f.splat(p, TILE_ROWS), f.splat(q, TILE_ROWS)
-    masks = [f.lane_mask(f.sub(columns, j), TILE_ROWS) for j in (0, TILE_ROWS)]
-
-    def write(old: bool, full: bool) -> None:
-        with f.loop(0, rows, 1, [source, c], guard=False) as i:
-            at, to = i.carried
-            for j, mask in enumerate(masks):
-                v = f.load(vector, f.gep(at, j * TILE_ROWS, "float"), 64)
-                v = f.fmul(f.fmul(v, ps), qs)
-                where = f.gep(to, j * TILE_ROWS, "float")
-                if old:
-                    v = f.fadd(f.masked_load(vector, where, None if full else mask), v)
-                f.masked_store(v, where, None if full else mask)
-            i.next(f.gep(at, _PITCH, "i8"), f.gep(to, ldc, "float"))
-
-    def either(full: bool) -> Callable[[], object]:
-        return lambda: f.branch(adds, lambda: write(True, full), lambda: write(False, full))
-
-    f.branch(f.icmp("eq", columns, UNIT), either(True), either(False))
-    f.ret()
 
 
 def _add_exact(module: Module, tile: Tile) -> None:
@@ -366,7 +225,7 @@ def emit_blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
     depth_step = even(k, DEPTH, STEP)
     kept_step = even(f.sub(kept.high, kept.low), KEPT, UNIT)
     panel_bytes = f.mul(f.udiv(depth_step, STEP), STEP_BYTES)
-    block, extremes = scratch, f.gep(scratch, _BLOCK, "i8")
+    block, extremes = scratch, f.gep(scratch, BLOCK_BYTES, "i8")
     kept_facts = f.gep(extremes, EXTREMES, "i8")
     facts_1 = f.gep(kept_facts, KEPT // UNIT * FACTS, "i8")
     panel_1 = f.gep(scratch, _FIXED, "i8")
@@ -377,7 +236,7 @@ def emit_blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
     lane = f.select(swap, moving.su, moving.sk)
     row = f.select(swap, moving.sk, moving.su)
     half, along = f.mul(moving.sk, TILE_ROWS), f.mul(moving.sk, STEP)
-    _tile_call(f, "ldtilecfg", configuration(f.module))
+    tile_call(f, "ldtilecfg", configuration(f.module))
     with f.loop(kept.low, kept.high, kept_step) as jc, f.loop(0, k, depth_step) as pc:
         many = f.smin(f.sub(kept.high, jc.index), kept_step)
         depth = f.smin(f.sub(k, pc.index), depth_step)
@@ -397,7 +256,7 @@ def emit_blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
                f.smin(f.sub(moving.high, moving.low), UNIT), depth, panel_1, facts_1, panel_bytes)
         can_work = f.and_(f.and_(f.icmp("eq", lane, 1),
                                  f.icmp("eq", f.mul(steps, STEP), depth)),
-                          f.icmp("sge", many, _JOBS * UNIT))
+                          f.icmp("sge", many, JOBS * UNIT))
         with f.loop(moving.low, moving.high, UNIT,
                     [first, panel_1, facts_1, panel_2, facts_2]) as ic:
             x_now, panel_now, facts_now, panel_then, facts_then = ic.carried
@@ -415,8 +274,8 @@ def emit_blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
 
                 def on_the_unit() -> list[Value]:
                     job = f.udiv(jr.index, UNIT)
-                    tile_row = f.mul(job, _JOB_ROWS)
-                    busy = f.and_(works, f.icmp("slt", job, _JOBS))
+                    tile_row = f.mul(job, JOB_ROWS)
+                    busy = f.and_(works, f.icmp("slt", job, JOBS))
                     in_tile = f.and_(tile_row, TILE_ROWS - 1)
                     x_job = f.gep(x_then, f.select(
                         swap, f.add(f.mul(in_tile, row), f.sub(tile_row, in_tile)),
@@ -447,6 +306,6 @@ def emit_blocks(f: Function, tile: Tile, a: Value, b: Value, c: Value,
                 with f.when(f.icmp("sgt", left, 0)):
                     f.call(moving.panels, "void", *then)
 
-            f.branch(f.icmp("eq", jr.results[2], _JOBS), settle, pack)
+            f.branch(f.icmp("eq", jr.results[2], JOBS), settle, pack)
             ic.next(x_then, panel_then, facts_then, panel_now, facts_now)
-    _tile_call(f, "tilerelease")
+    tile_call(f, "tilerelease")
