@@ -128,6 +128,10 @@ from . import ops as _ops  # noqa: E402  (needs the names above)
 
 _ops.install(globals(), Tensor)
 
+from .precision import (  # noqa: E402
+    get_float32_matmul_precision,
+    set_float32_matmul_precision,
+)
 from .random import (  # noqa: E402
     Generator,
     default_generator,

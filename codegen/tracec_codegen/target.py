@@ -39,7 +39,8 @@ class Target:
     """A machine to generate code for: LLVM's triple, cpu and features, and the vector unit.
 
     `masks` says whether masked loads and stores are single instructions; `registers` is the
-    number of vector registers; `fma` whether multiply-add is one instruction.
+    number of vector registers; `fma` whether multiply-add is one instruction; `tiles` whether there
+    is a matrix unit for bf16 (Intel AMX), which the system may still refuse.
     """
 
     triple: str
@@ -50,6 +51,7 @@ class Target:
     masks: bool
     registers: int
     fma: bool
+    tiles: bool = False
 
     def __post_init__(self) -> None:
         if self.isa not in ISA_NAMES:
@@ -72,7 +74,8 @@ class Target:
     @property
     def key(self) -> str:
         """Text that differs whenever generated code may differ, for cache keys."""
-        unit = f"{self.isa}:{self.vector_bits}:{self.registers}:{self.masks:d}{self.fma:d}"
+        flags = f"{self.masks:d}{self.fma:d}{self.tiles:d}"
+        unit = f"{self.isa}:{self.vector_bits}:{self.registers}:{flags}"
         return "|".join((self.triple, self.cpu, self.features, unit))
 
     def machine(self, opt: int = 2) -> Any:
@@ -83,16 +86,22 @@ class Target:
         return f"{self.triple} {self.cpu or 'generic'} ({self.isa})"
 
 
-def named_target(isa: str, triple: str | None = None) -> Target:
-    """A target by instruction set, for cross emission; `triple` defaults to that set's Linux."""
+def named_target(isa: str, triple: str | None = None, *, tiles: bool = False) -> Target:
+    """A target by instruction set, for cross emission; `triple` defaults to that set's Linux.
+
+    `tiles` adds a matrix unit to AVX-512 (as Sapphire Rapids has it).
+    """
     if isa not in _ISAS:
         raise ValueError(f"unknown isa {isa!r}; expected one of {', '.join(ISA_NAMES)}")
     facts = _ISAS[isa]
     if triple is None:
         arch = {"neon": "aarch64", "generic": "wasm32"}.get(isa, "x86_64")
         triple = "wasm32-unknown-unknown" if arch == "wasm32" else f"{arch}-unknown-linux-gnu"
-    return Target(triple, facts.cpu, facts.features, isa, facts.vector_bits, facts.masks,
-                  facts.registers, facts.fma)
+    if tiles and isa != "avx512":
+        raise ValueError(f"only avx512 can have tiles, got {isa!r}")
+    cpu, features = (facts.cpu, facts.features) if not tiles else ("sapphirerapids", "")
+    return Target(triple, cpu, features, isa, facts.vector_bits, facts.masks, facts.registers,
+                  facts.fma, tiles)
 
 
 @functools.cache
@@ -101,9 +110,11 @@ def _detected() -> Target:
     llvm = llvm_binding()
     triple = llvm.get_process_triple()
     features = llvm.get_host_cpu_features()
-    isa = _isa_of(triple.split("-", 1)[0], {name for name, on in features.items() if on})
+    offered = {name for name, on in features.items() if on}
+    isa = _isa_of(triple.split("-", 1)[0], offered)
     base = named_target(isa, triple)
-    return replace(base, cpu=llvm.get_host_cpu_name(), features=features.flatten())
+    return replace(base, cpu=llvm.get_host_cpu_name(), features=features.flatten(),
+                   tiles=isa == "avx512" and {"amx-tile", "amx-bf16"} <= offered)
 
 
 def _isa_of(arch: str, features: set[str]) -> str:

@@ -45,6 +45,7 @@ def library() -> NativeLibrary:
     lib = native_library()
     lib.store = _Store()
     lib.set_num_threads(knobs.num_threads)
+    lib.allow_matrix_unit(knobs.matrix_unit)
     return lib
 
 

@@ -33,6 +33,7 @@ dump_dir: Path | None
 log: frozenset[str]
 memory_cache_bytes: int
 isa: str
+matrix_unit: bool
 fast_math: bool
 
 DUMP_STAGES = ("trace", "ir", "kernels", "llvm", "asm", "cuda")
@@ -205,6 +206,12 @@ KNOBS: tuple[Knob, ...] = (
         "isa", _choice("auto", "avx512", "avx2", "sse2", "neon", "generic"), lambda: "auto",
         "auto, avx512, avx2, sse2, neon or generic", "auto",
         "The vector instructions that generated code may use; auto takes those of this machine.",
+    ),
+    Knob(
+        "matrix_unit", _flag, lambda: True, _FLAG, "1",
+        "Let large float32 products use the machine's matrix unit (Intel AMX), which computes them "
+        "from bfloat16 parts as exactly. 0: always fused multiply-adds. Read once, at the first "
+        "compilation.",
     ),
     Knob(
         "fast_math", _flag, lambda: False, _FLAG, "0",

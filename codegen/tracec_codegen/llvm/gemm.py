@@ -20,6 +20,7 @@ exactly once, while the tile is still in cache.
 
 Blocks are nested as usual (columns, k, rows, strip, tile).  A row-major A is read in place; any
 other A is packed.  The first row tile of a strip writes the packed panel of B while it computes.
+Where the target has a matrix unit, products that are large enough go to it (`amx.py`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..target import Target
+from . import amx
 from .gemv import add_gemv, longest_packed
 from .text import NULL, Function, Module, Value, constant
 from .tile import (
@@ -47,9 +49,24 @@ def gemm_symbol(dtype: str) -> str:
     return f"gemm_{dtype}"
 
 
+def unit_symbol(dtype: str) -> str:
+    """Name of the function that switches the matrix unit; see `_add_unit_control`."""
+    return f"matrix_unit_{dtype}"
+
+
 def gemm_scratch_bytes(target: Target, dtype: str, n: int | None = None,
-                       k: int | None = None) -> int:
+                       k: int | None = None, m: int | None = None) -> int:
     """Scratch bytes a thread needs; less when the sizes are known to be small."""
+    least = _plain_scratch_bytes(target, dtype, n, k)
+    if not amx.usable(target, ELEMENTS[dtype]):
+        return least
+    if n is None or k is None:
+        return max(least, amx.scratch_bytes(amx.KEPT, amx.KEPT, amx.DEPTH))
+    m = amx.KEPT if m is None else m
+    return max(least, amx.scratch_bytes(m, n, k)) if amx.pays(m, n, k) else least
+
+
+def _plain_scratch_bytes(target: Target, dtype: str, n: int | None, k: int | None) -> int:
     tile = tile_for(target, ELEMENTS[dtype])
     depth = tile.depth if k is None else min(tile.depth, max(k, 1))
     columns = tile.block_columns if n is None else min(tile.block_columns, n + tile.width)
@@ -73,7 +90,7 @@ def call_needs(symbol: str, target: Target, words: Sequence[int],
                extent: int) -> tuple[int, int]:
     """(scratch bytes a thread, grain) of a call whose words are known; addresses may be 0."""
     m, n, k, parts = (words[GEMM_WORDS.index(name)] for name in ("m", "n", "k", "parts"))
-    scratch = gemm_scratch_bytes(target, symbol.rpartition("_")[2], n, k)
+    scratch = gemm_scratch_bytes(target, symbol.rpartition("_")[2], n, k, m)
     return scratch, parts_grain(m * n * k, parts, extent)
 
 
@@ -89,10 +106,37 @@ def gemm_ir(target: Target, dtype: str) -> str:
     """Text of the object with the entry point for one dtype."""
     tile = tile_for(target, ELEMENTS[dtype])
     module = Module(f"; matrix product, {dtype}, tile {tile.rows}x{tile.width}")
+    unit = amx.usable(target, tile.element)
+    if unit:
+        amx.add_matrix_unit(module, tile)
     add_gemv(module, tile)
-    _add_block(module, tile)
-    _add_entry(module, tile, gemm_symbol(dtype))
+    _add_block(module, tile, unit)
+    _add_entry(module, tile, unit, gemm_symbol(dtype))
+    _add_unit_control(module, unit, unit_symbol(dtype))
     return str(module)
+
+
+def _on_unit(f: Function, unit: bool, m: Value, n: Value, k: Value) -> Value:
+    """Whether the product goes to the matrix unit; the system is asked when it first pays."""
+    if not unit:
+        return constant("i1", 0)
+    return f.branch(amx.emit_pays(f, m, n, k), lambda: [f.call("amx_ready", "i1")],
+                    lambda: [constant("i1", 0)])[0]
+
+
+def _add_unit_control(module: Module, unit: bool, name: str) -> None:
+    """Forbids (0) or allows (1) the matrix unit, or asks for it (-1); -1 returns if it is used."""
+    f = module.function(name, [("what", "i64")], "i64")
+    if not unit:
+        f.ret(0)
+        return
+    what = f.parameters[0]
+    asks = f.icmp("slt", what, 0)
+    with f.when(f.not_(asks)):
+        word = f.cast("trunc", what, "i32")
+        f.do(f"store atomic i32 {word}, ptr @amx_allowed monotonic, align 4")
+    f.ret(f.branch(asks, lambda: [f.cast("zext", f.call("amx_ready", "i1"), "i64")],
+                   lambda: [constant("i64", 0)])[0])
 
 
 class _Words:
@@ -106,15 +150,23 @@ class _Words:
         return self._f.load(type, self._f.gep(self._args, GEMM_WORDS.index(name), "i64"))
 
 
-def _add_entry(module: Module, tile: Tile, name: str) -> None:
+def _add_entry(module: Module, tile: Tile, unit: bool, name: str) -> None:
     """Cuts [lo, hi) of batch * parts into runs within one product, and those into blocks."""
     f = module.function(name, [("args", "ptr"), ("lo", "i64"), ("hi", "i64"), ("scratch", "ptr")])
     args, lo, hi, scratch = f.parameters
     words = _Words(f, args)
     parts, m, n, k = (words[w] for w in ("parts", "m", "n", "k"))
-    strips, tiles = f.ceil_div(n, tile.width), f.ceil_div(m, tile.rows)
+    on_unit = _on_unit(f, unit, m, n, k)
+    wide, tall = tile.width, constant("i64", tile.rows)
+    if unit:
+        tall = f.select(on_unit, constant("i64", amx.UNIT), tall)
+        wide = max(wide, amx.UNIT)
+    strips, tiles = f.ceil_div(n, wide), f.ceil_div(m, tall)
     # Cutting columns packs nothing twice, so rows are cut only if there are many more of them.
     by_columns = f.icmp("ule", tiles, f.mul(strips, 8))
+    if unit:
+        # Splitting costs the same for both sides: the longer one is cut.
+        by_columns = f.select(on_unit, f.icmp("ule", m, n), by_columns)
     units = f.select(by_columns, strips, tiles)
     some = f.and_(f.icmp("ne", m, 0), f.icmp("ne", n, 0))
 
@@ -125,13 +177,13 @@ def _add_entry(module: Module, tile: Tile, name: str) -> None:
         unit0 = f.udiv(f.mul(units, first), parts)
         unit1 = f.udiv(f.mul(units, f.add(first, count)), parts)
 
-        def limits(here: Value, unit: int, size: Value) -> tuple[Value, Value]:
-            low = f.select(here, f.mul(unit0, unit), constant("i64", 0))
-            high = f.select(here, f.smin(f.mul(unit1, unit), size), size)
+        def limits(here: Value, each: Value | int, size: Value) -> tuple[Value, Value]:
+            low = f.select(here, f.mul(unit0, each), constant("i64", 0))
+            high = f.select(here, f.smin(f.mul(unit1, each), size), size)
             return low, high
 
-        column0, column1 = limits(by_columns, tile.width, n)
-        row0, row1 = limits(f.not_(by_columns), tile.rows, m)
+        column0, column1 = limits(by_columns, wide, n)
+        row0, row1 = limits(f.not_(by_columns), tall, m)
         with f.when(f.and_(some, f.icmp("ult", unit0, unit1))):
             a, b, c = (f.gep(words[x], f.mul(batch, words[f"stride_{x}"]), tile.element)
                        for x in "abc")
@@ -143,7 +195,7 @@ def _add_entry(module: Module, tile: Tile, name: str) -> None:
     f.ret()
 
 
-def _add_block(module: Module, tile: Tile) -> None:
+def _add_block(module: Module, tile: Tile, unit: bool) -> None:
     """gemm_block: rows [row0, row1) and columns [col0, col1) of one product."""
     f = module.function("gemm_block", [
         ("args", "ptr"), ("a", "ptr"), ("b", "ptr"), ("c", "ptr"), ("row0", "i64"),
@@ -182,8 +234,13 @@ def _add_block(module: Module, tile: Tile) -> None:
         epilogue(row0, col0, f.sub(row1, row0), constant("i64", 1))
 
     def general() -> None:
-        _blocks(f, tile, a, b, c, (row0, row1, col0, col1), k, (rsa, csa, rsb, csb), ldc, flags,
+        what = (f, tile, a, b, c, (row0, row1, col0, col1), k, (rsa, csa, rsb, csb), ldc, flags,
                 scratch, epilogue)
+        if unit:
+            f.branch(_on_unit(f, unit, m, n, k), lambda: amx.emit_blocks(*what),
+                     lambda: _blocks(*what))
+        else:
+            _blocks(*what)
 
     def vectors_or_general() -> None:
         f.branch(f.icmp("eq", m, 1), vector_row, lambda: f.branch(

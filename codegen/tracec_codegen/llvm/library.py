@@ -55,7 +55,8 @@ PARTS = (
         Part(f"tile_{dtype}", "tile", "tile_ir",
              tuple(f"{name}_{dtype}" for name in ("tile_rows", "tile_pack", "pack_a", "pack_b")),
              (dtype,)),
-        Part(f"gemm_{dtype}", "gemm", "gemm_ir", (f"gemm_{dtype}",), (dtype,), f"tile_{dtype}"),
+        Part(f"gemm_{dtype}", "gemm", "gemm_ir", (f"gemm_{dtype}", f"matrix_unit_{dtype}"),
+             (dtype,), f"tile_{dtype}"),
         Part(f"conv_{dtype}", "conv", "conv_ir",
              tuple(f"{kind}_{dtype}" for kind in ("conv", "conv_input", "conv_weight")),
              (dtype,), f"tile_{dtype}"))),
@@ -116,6 +117,7 @@ class NativeLibrary:
         self._launch: Callable[..., int] | None = None
         self._functions: dict[str, Any] = {}
         self._method: Any = None
+        self._allows_unit = True
 
     # ---- objects ---------------------------------------------------------------------------
 
@@ -139,6 +141,8 @@ class NativeLibrary:
                 self._loaded[part.name] = loaded
                 if part.name == "runner":
                     self._watch_process()
+                if part.name == "gemm_f32" and not self._allows_unit:
+                    self._switch_unit(0)
             return loaded
 
     def object_bytes(self, part: Part) -> bytes:
@@ -196,6 +200,23 @@ class NativeLibrary:
     def stop(self) -> None:
         """End the worker threads; the next parallel step starts new ones."""
         self._function("tracec_pool_stop", None)()
+
+    # ---- matrix unit -----------------------------------------------------------------------
+
+    @property
+    def matrix_unit(self) -> bool:
+        """Whether large f32 products use a matrix unit: the target has one, it is allowed here,
+        and the system grants it (it is asked now, or was by the first such product)."""
+        return bool(self._switch_unit(-1))
+
+    def allow_matrix_unit(self, allowed: bool) -> None:
+        """Allow products to use a matrix unit (the default), or forbid it; for all threads."""
+        self._allows_unit = allowed
+        if "gemm_f32" in self._loaded:
+            self._switch_unit(int(allowed))
+
+    def _switch_unit(self, what: int) -> int:
+        return int(self._function("matrix_unit_f32", ctypes.c_int64, ctypes.c_int64)(what))
 
     # ---- running ---------------------------------------------------------------------------
 

@@ -39,9 +39,9 @@ def gemm(a, b, c, *, parts=1, accumulate=False, epilogue=0, context=0, entry=Non
     table = np.array([0, *words, batch * parts], np.int64)
     count = len(words)
     step = PlanStep(entry or library.address(gemm_symbol(name)), range(1, count + 1), count + 1, 1)
-    scratch = gemm_scratch_bytes(target or library.target, name, n, k)
+    scratch = gemm_scratch_bytes(target or library.target, name, n, k, m)
     assert library.call_needs(gemm_symbol(name), words, batch * parts)[0] == gemm_scratch_bytes(
-        library.target, name, n, k)
+        library.target, name, n, k, m)
     plan = encode_plan([step])
     if library.num_threads > 1:
         library.run(plan, 1, table, scratch_per_thread=scratch)
