@@ -234,9 +234,7 @@ class _Run:
         through = tuple(sorted(captures))
         if self.create_graph:
             call = seg.program.replay(outs, through)
-            for t, expected in zip(seg.inputs, seg.input_versions, strict=True):
-                _check_version(t, expected)
-            operands = [*seg.inputs, *seeds]
+            operands = [*_given(seg, call.needs), *_inner_sources(seg, call), *seeds]
         else:
             call = seg.program.backward(outs, through)
             operands = []
@@ -272,6 +270,24 @@ class _Run:
             self._open([code], [g])
         else:
             self._to(tensor._st.source, g)
+
+
+def _given(seg: Segment, needs: list[int]) -> list:
+    """The inputs of an executed trace, as long as they are what they were."""
+    for n in needs:
+        _check_version(seg.inputs[n], seg.input_versions[n])
+    return [seg.inputs[n] for n in needs]
+
+
+def _inner_sources(seg: Segment, call) -> list:
+    """The values of the gradient sources that came into being inside an executed trace (cut values
+    and leaves on part of an input's memory), as tensors from which gradients go there."""
+    if not call.given:
+        return []
+    values = edges.call_segment(call.values, tuple(_given(seg, call.values.needs)), 0)
+    for t, value in zip(call.given, values, strict=True):
+        edges.reseat(value, seg.sources[t])
+    return list(values)
 
 
 def code_of_graph(tr: Trace, x) -> int:

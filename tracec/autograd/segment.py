@@ -37,28 +37,68 @@ class Backward:
         return b.inline(self.func, args)
 
 
+class Values:
+    """Values of an executed trace as a function of its inputs number `needs`."""
+
+    __slots__ = ("func", "needs", "types")
+
+    def __init__(self, program: SegmentProgram, wanted: list[Value]):
+        read = _reads(program.ops, wanted)
+        self.needs = [n for n, p in enumerate(program.params) if p in read]
+        params = [program.params[n] for n in self.needs]
+        b = Builder()
+        b.ops = list(program.ops)
+        self.func = b.func("values", params, wanted)
+        self.types = [v.type for v in wanted]
+
+    def emit(self, b: Builder, args: list[Value]) -> tuple[Value, ...]:
+        return b.inline(self.func, args)
+
+
 class Replay:
     """The same gradient computed from the segment's inputs again, so that it can itself be
-    differentiated with respect to them (`create_graph=True`)."""
+    differentiated with respect to them (`create_graph=True`).
 
-    __slots__ = ("program", "outs", "targets", "types")
+    `func` takes the inputs listed in `needs`, then the values of the sources listed in `given`
+    (those inside the trace, which `values` computes), then one cotangent per chosen result.
+    """
+
+    __slots__ = ("func", "needs", "given", "values", "targets", "types")
 
     def __init__(self, program: SegmentProgram, outs: tuple[int, ...], targets: list[int]):
-        self.program, self.outs, self.targets = program, outs, targets
-        self.types = [program.value_of(t).type for t in targets]
-
-    def emit(self, b: Builder, args: list[Value]) -> list[Value]:
-        p = self.program
-        n = len(p.params)
-        env = dict(zip(p.params, args[:n], strict=True))
-        for op in p.ops:
+        self.targets = targets
+        inputs = set(program.params)
+        self.given = [t for t in targets if t >= 0 and program.target_values[t] not in inputs]
+        inner = [program.target_values[t] for t in self.given]
+        self.values = Values(program, inner)
+        b = Builder()
+        env = {v: Value(v.type, name=v.name) for v in [*program.params, *inner]}
+        for op in program.ops:
             out = b.emit(op.name, [env[v] for v in op.operands], op.attrs, op.regions)
-            env.update(zip(op.results, out, strict=True))
-        roots = [env[p.outs[i]] for i in self.outs]
-        targets = [env[p.value_of(t)] for t in self.targets]
-        stops = [env[p.target_values[t]] for t in self.targets if t >= 0]
-        grads = autodiff.grad(b, roots, args[n:], targets, stops)
-        return [b.zeros_like(t) if g is None else g for t, g in zip(targets, grads, strict=True)]
+            env.update((r, o) for r, o in zip(op.results, out, strict=True) if r not in env)
+        roots = [env[program.outs[i]] for i in outs]
+        seeds = [Value(r.type, name=f"g{i}") for i, r in enumerate(roots)]
+        wanted = [env[program.value_of(t)] for t in targets]
+        stops = [env[program.target_values[t]] for t in targets if t >= 0]
+        found = autodiff.grad(b, roots, seeds, wanted, stops)
+        grads = [b.zeros_like(v) if g is None else g for v, g in zip(wanted, found, strict=True)]
+        self.types = [g.type for g in grads]
+        read = _reads(b.ops, grads)
+        self.needs = [n for n, p in enumerate(program.params) if env[p] in read]
+        params = [env[program.params[n]] for n in self.needs]
+        self.func = b.func("replay", [*params, *(env[v] for v in inner), *seeds], grads)
+
+    def emit(self, b: Builder, args: list[Value]) -> tuple[Value, ...]:
+        return b.inline(self.func, args)
+
+
+def _reads(ops: list, wanted: list[Value]) -> set[Value]:
+    """The values that the computation of the wanted ones reads, these included."""
+    read = set(wanted)
+    for op in reversed(ops):
+        if not read.isdisjoint(op.results):
+            read.update(op.operands)
+    return read
 
 
 class SegmentProgram:
@@ -129,6 +169,7 @@ class SegmentProgram:
         return found
 
     def replay(self, outs: tuple[int, ...], through: tuple[int, ...] = ()) -> Replay:
+        """`backward` as a function of the inputs, to be differentiated again."""
         found = self._replay.get((outs, through))
         if found is None:
             targets = self.backward(outs, through).targets

@@ -27,6 +27,7 @@ from . import (  # noqa: F401
     optim,
     polynomials,
     pool,
+    product_grads,
     random,
     reduce,
     rejection,

@@ -32,22 +32,6 @@ def restore(b, y, x, axes):
     )
 
 
-def _ones(b, x):
-    return b.full(1, x.dtype, x.shape)
-
-
-def _prod_grad(b, g, x, y, axes):
-    """g * (product of the others): with one zero in a group only that zero gets a gradient."""
-    zero = b.eq(x, 0)
-    safe = b.select(zero, _ones(b, x), x)
-    others = restore(b, b.reduce(safe, "prod", axes), x, axes)
-    count = restore(b, b.reduce(b.cast(zero, x.dtype), "sum", axes), x, axes)
-    nothing = b.zeros_like(x)
-    at_zero = b.select(b.eq(count, 1), others, nothing)
-    elsewhere = b.select(b.eq(count, 0), b.div(others, safe), nothing)
-    return b.mul(g, b.select(zero, at_zero, elsewhere))
-
-
 def _reduce_vjp(b, op, g):
     x, y = op.operands[0], op.results[0]
     kind, axes = op.attrs["kind"], op.attrs["axes"]
@@ -57,7 +41,7 @@ def _reduce_vjp(b, op, g):
     if kind == "sum":
         return [full]
     if kind == "prod":
-        return [_prod_grad(b, full, x, y, axes)]
+        return [b.mul(full, b.emit1("products_of_others", x, axes=axes))]
     best = b.cast(b.eq(x, restore(b, y, x, axes)), x.dtype)  # ties share evenly
     share = b.div(g, b.reduce(best, "sum", axes))
     return [b.mul(best, restore(b, share, x, axes))]

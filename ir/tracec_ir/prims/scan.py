@@ -63,21 +63,9 @@ def _logsumexp_grad(b, g, x, y, axis):
     return b.sub(part(b.gt(g, 0)), part(b.lt(g, 0)))
 
 
-def _from_the_end(b, x, axis):
+def from_the_end(b, x, axis):
+    """The sum of each element and all behind it."""
     return flip(b, b.scan(flip(b, x, axis), kind="sum", axis=axis), axis)
-
-
-def _prod_grad(b, g, x, y, axis):
-    """Exact with zeros too: the first zero of a line gets the products that leave it out, the
-    elements behind it nothing."""
-    zero = b.eq(x, 0)
-    count = b.scan(b.cast(zero, dtypes.i64), kind="sum", axis=axis)
-    first = b.logical_and(zero, b.eq(count, 1))
-    one = b.full(1, x.dtype, x.shape)
-    without_first = b.scan(b.select(first, one, x), kind="prod", axis=axis)
-    at_first = _from_the_end(b, b.mul(g, without_first), axis)
-    before = b.div(_from_the_end(b, b.mul(g, y), axis), b.select(zero, one, x))
-    return b.select(first, at_first, b.select(b.eq(count, 0), before, b.zeros_like(x)))
 
 
 def _extremum_grad(b, g, x, y, axis):
@@ -99,10 +87,12 @@ def _scan_vjp(b, op, g):
     x, y = op.operands[0], op.results[0]
     kind, axis = op.attrs["kind"], op.attrs["axis"]
     if kind == "sum":
-        return [_from_the_end(b, g, axis)]
+        return [from_the_end(b, g, axis)]
     if kind == "logsumexp":
         return [_logsumexp_grad(b, g, x, y, axis)]
-    return [(_prod_grad if kind == "prod" else _extremum_grad)(b, g, x, y, axis)]
+    if kind == "prod":
+        return [b.emit1("cumulative_product_grad", g, x, y, axis=axis)]
+    return [_extremum_grad(b, g, x, y, axis)]
 
 
 def _scan_samples():

@@ -30,8 +30,8 @@ def linear_cross_entropy(
     Shapes: input (features) or (N, features); linear_weight (C, d1, ..., dK, features), linear_bias
     without the features; target as for `cross_entropy` of logits (N, C, d1, ..., dK). With
     `options` (`nn.LinearCrossEntropyOptions`) the batch is worked through in chunks whose logits
-    are computed again for the gradient, so that memory for all of them is never needed; second
-    derivatives are then not available.
+    are computed again for the gradient, so that memory for all of them is only needed where that
+    is differentiated again.
 
     Raises RuntimeError for shapes that do not fit, and for `ignore_index` with probabilities.
     """
@@ -123,6 +123,12 @@ class _Chunked(tracec.autograd.Function):
     def backward(ctx: Any, g: Any) -> tuple:
         x, linear_weight, bias, target = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:4]
+        if tracec.is_grad_enabled():  # to be differentiated again: every logit would be kept anyway
+            whole = _whole(x, linear_weight, bias, target, ctx.settings, "none")
+            given = zip((x, linear_weight, bias, target), wanted, strict=True)
+            asked = [t for t, need in given if need]
+            found = iter(tracec.autograd.grad(whole, asked, g, create_graph=True))
+            return *(next(found) if need else None for need in wanted), None, None
         rows: list = [[], []]  # gradients of parts of x and of the target
         sums: list = [None, None]
         for part, goal, gp in zip(
