@@ -283,8 +283,7 @@ def full(
     if isinstance(fill_value, Tensor):
         dtype = dtype or fill_value.dtype
         fill_value = fill_value.item()
-    if dtype is None:
-        dtype = promote.scalar_dtype(_number_dtype(fill_value))
+    dtype = _dtype_into(out, dtype, promote.scalar_dtype(_number_dtype(fill_value)))
     _device(device)
     t = apply(
         "full",
@@ -316,8 +315,16 @@ def _give(t: Tensor, out: Tensor | None, requires_grad: bool) -> Tensor:
     if out is not None:
         from .ops.arguments import given
 
-        return given(out, t)
+        return given(out, t, quiet=True)
     return _finish(t, requires_grad)
+
+
+def _dtype_into(out: Tensor | None, dtype: DType | None, default: DType) -> DType:
+    if out is None:
+        return dtype or default
+    from .ops.arguments import dtype_into
+
+    return dtype_into(out, dtype, default)
 
 
 def _is_size(n) -> bool:
@@ -355,7 +362,8 @@ def _filled(value, size: tuple, dtype, device, requires_grad: bool, out) -> Tens
         raise
     if not value and any(n < 0 for n in shape):
         raise RuntimeError("zeros: Dimension size must be non-negative.")
-    t = apply("full", (value,), {"shape": _checked(shape), "dtype": dtype or promote.default_float})
+    dtype = _dtype_into(out, dtype, promote.default_float)
+    t = apply("full", (value,), {"shape": _checked(shape), "dtype": dtype})
     return _give(t, out, requires_grad)
 
 
@@ -405,6 +413,7 @@ def empty(
     _device(device)
     shape = _checked(sizes(args if size is None else (size,), "size"))
     if out is not None:
+        _dtype_into(out, dtype, out.dtype)
         return out.resize_(shape)
     s = dense(dtype or promote.default_float, shape)
     return _finish(wrap(allocate(s.nbytes), s), requires_grad)

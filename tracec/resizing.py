@@ -36,10 +36,10 @@ def settle(st: Storage) -> None:
 def resize_storage(st: Storage, nbytes: int) -> None:
     """Gives a storage as many bytes; the first ones stay, new ones are undefined.
 
-    Tensors on it keep their shapes. RuntimeError for memory that belongs to NumPy or is shared.
+    Tensors on it keep their shapes. RuntimeError for memory that somebody else sees.
     """
     settle(st)
-    if isinstance(st.buf.owner, np.ndarray):
+    if isinstance(st.buf.owner, np.ndarray) and st.foreign():
         raise RuntimeError("Trying to resize storage that is not resizable")
     if st.source is not None:
         leaf = getattr(st.source, "tensor", lambda: None)()

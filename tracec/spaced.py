@@ -8,7 +8,7 @@ from tracec_ir import dtypes, promote
 from tracec_ir.dims import Poly
 from tracec_ir.dtypes import DType
 
-from .creation import _device, _give, _host
+from .creation import _device, _dtype_into, _give, _host
 from .record import apply
 from .tensor import Tensor
 
@@ -29,11 +29,8 @@ def arange(
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
-    if dtype is None:
-        floats = any(isinstance(v, float) for v in (start, end, step))
-        dtype = promote.default_float if floats else dtypes.i64
-        if out is not None:
-            dtype = out.dtype
+    floats = any(isinstance(v, float) for v in (start, end, step))
+    dtype = _dtype_into(out, dtype, promote.default_float if floats else dtypes.i64)
     if Poly in (start.__class__, end.__class__, step.__class__):
         return _give(_counted(start, end, step, dtype), out, requires_grad)
     _device(device)
@@ -89,7 +86,7 @@ def linspace(
 ) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included."""
     _check_ends("linspace", start, end, steps)
-    dtype = dtype or (promote.default_float if out is None else out.dtype)
+    dtype = _dtype_into(out, dtype, promote.default_float)
     return _host(_spaced(start, end, steps, dtype), dtype, out, requires_grad)
 
 
@@ -136,7 +133,7 @@ def logspace(
 ) -> Tensor:
     """`steps` numbers from base**start to base**end, evenly spaced on the logarithmic scale."""
     _check_ends("logspace", start, end, steps)
-    dtype = dtype or (promote.default_float if out is None else out.dtype)
+    dtype = _dtype_into(out, dtype, promote.default_float)
     if steps == 1:  # not rounded to an integer first
         exponents = np.array([start.item() if isinstance(start, Tensor) else start])
     else:
@@ -161,11 +158,12 @@ def eye(
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
     if m is not None and m < 0:
         raise RuntimeError(f"m must be greater or equal to 0, got {m}")
+    dtype = _dtype_into(out, dtype, promote.default_float)
     if Poly in (n.__class__, m.__class__):
         same = arange(n).unsqueeze(1) == arange(n if m is None else m)
-        made = apply("cast", (same,), {"dtype": dtype or promote.default_float})
+        made = apply("cast", (same,), {"dtype": dtype})
         return _give(made, out, requires_grad)
-    return _host(np.eye(n, m), dtype or promote.default_float, out, requires_grad)
+    return _host(np.eye(n, m), dtype, out, requires_grad)
 
 
 FUNCTIONS = (arange, linspace, logspace, eye)

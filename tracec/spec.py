@@ -152,8 +152,7 @@ def dense(dtype: DType, shape: tuple[int, ...], device: Device = CPU) -> Spec:
 def fixed(values: tuple) -> bool:
     """Whether sizes (or nested tuples of them) are plain ints or None, not symbols."""
     return all(
-        v.__class__ is int or v is None or v.__class__ in (tuple, Size) and fixed(v)
-        for v in values
+        v.__class__ is int or v is None or v.__class__ in (tuple, Size) and fixed(v) for v in values
     )
 
 

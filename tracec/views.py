@@ -126,8 +126,10 @@ def _resized(x: Tensor, dtype) -> tuple[list, list, int]:
         )
     if old > new:
         ratio = old // new
-        return [*shape[:-1], shape[-1] * ratio], [*(n * ratio for n in strides[:-1]), 1], (
-            s.offset * ratio
+        return (
+            [*shape[:-1], shape[-1] * ratio],
+            [*(n * ratio for n in strides[:-1]), 1],
+            (s.offset * ratio),
         )
     ratio = new // old
     if shape[-1] % ratio:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from sys import _getframe
 from typing import Any, NoReturn
 
+from ..inplace import _NAMES
 from ..tensor import Tensor, _operand
 
 
@@ -48,21 +50,34 @@ def plain(x: Any) -> Any:
     return x.item() if isinstance(x, Tensor) else x
 
 
-def given(out: Tensor | None, result: Tensor) -> Tensor:
-    """The result, written into `out` if there is one."""
+def dtype_into(out: Tensor | None, dtype: Any, default: Any) -> Any:
+    """The dtype of what a factory makes: that of `out`, if there is one. RuntimeError if another
+    one is asked for."""
+    if out is None:
+        return dtype or default
+    if dtype is not None and dtype is not out.dtype:
+        wanted, have = (_NAMES[d.code] for d in (dtype, out.dtype))
+        raise RuntimeError(f"dtype {wanted} does not match dtype of out parameter ({have})")
+    return out.dtype
+
+
+def given(out: Tensor | None, result: Tensor, quiet: bool = False, name: str = "") -> Tensor:
+    """The result, written into `out` if there is one. An `out` of another shape is resized, with a
+    warning unless it is empty or `quiet`. Errors name the calling function, or `name`."""
     if out is None:
         return result
     from ..inplace import check_dtype
     from ..record import assign, current
 
     if current().grad and (out.requires_grad or result.requires_grad):
+        name = name or _getframe(1).f_code.co_name
         raise RuntimeError(
-            "functions with out=... arguments don't support automatic differentiation, but one of "
-            "the arguments requires grad."
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad."
         )
     check_dtype(out, result)
     if tuple(out.shape) != tuple(result.shape):
-        if out.numel():
+        if out.numel() and not quiet:
             warnings.warn(
                 f"An output with one or more elements was resized since it had shape "
                 f"{list(out.shape)}, which does not match the required output shape "
@@ -95,15 +110,16 @@ def apart(out: Tensor | None, *inputs: Tensor) -> None:
             )
 
 
-def all_given(out: Any, results: Any) -> Any:
-    """Several results, written into the tensors of the tuple `out` if there is one."""
+def all_given(out: Any, results: Any, name: str = "") -> Any:
+    """Several results, written into the tensors of the tuple `out` if there is one; see `given`."""
     if out is None:
         return results
     if not isinstance(out, (tuple, list)):
         raise TypeError(f"argument 'out' must be tuple of Tensors, not {type(out).__name__}")
     if len(out) != len(results):
         raise TypeError(f"expected tuple of {len(results)} elements but got {len(out)}")
-    written = [given(o, r) for o, r in zip(out, results, strict=True)]
+    name = name or _getframe(1).f_code.co_name
+    written = [given(o, r, name=name) for o, r in zip(out, results, strict=True)]
     return tuple(written) if type(results) is tuple else type(results)(*written)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 PLACES = ("torch", "method", "functional", "special", "linalg", "fft")
 _listed: dict[str, dict[str, Callable]] = {place: {} for place in PLACES}
 _every: dict[str, Callable] = {}
+_named: set[Callable] = set()
 
 
 def face(
@@ -36,11 +37,24 @@ def add(
 ) -> None:
     """Lists `fn` as `name` and its aliases for the places named in `on`."""
     places = on.split()
+    if fn not in _named:
+        _named.add(fn)
+        _name_for_errors(fn, name, places)
     changed = _inplace_form(fn, name) if inplace else None
     for spelled in (name, *aliases):
         _put(spelled, fn, places)
         if changed is not None:
             _put(spelled + "_", changed, places)
+
+
+def _name_for_errors(fn: Callable, name: str, places: list[str]) -> None:
+    """Makes a function that takes `out` known, to `arguments.given`, by the name of its code. Those
+    of functions made by one factory are the same, so each gets its own."""
+    code = fn.__code__
+    if "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        if places[0] in ("linalg", "special", "fft"):
+            name = f"{places[0]}_{name}"
+        fn.__code__ = code.replace(co_name=name)
 
 
 def _put(name: str, fn: Callable, places: Iterable[str]) -> None:

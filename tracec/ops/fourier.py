@@ -279,9 +279,7 @@ def _shifted(input: Tensor, dim: Any, sign: int) -> Tensor:
     over = tuple(wrap_dim(a, rank) for a in over)
     if not rank or not over:
         return input.clone()
-    shifts = tuple(
-        input.shape[a] // 2 if sign > 0 else (input.shape[a] + 1) // 2 for a in over
-    )
+    shifts = tuple(input.shape[a] // 2 if sign > 0 else (input.shape[a] + 1) // 2 for a in over)
     return input.roll(shifts, over)
 
 

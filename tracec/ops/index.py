@@ -334,10 +334,12 @@ def slice_scatter(
     start: int | None = None,
     end: int | None = None,
     step: int = 1,
+    *,
+    out: Tensor | None = None,
 ) -> Tensor:
     """input with input[start:end:step] along `dim` replaced."""
     place = (slice(None),) * (dim % input.dim()) + (slice(start, end, step),)
-    return _replaced(input, src, lambda x: x[place])
+    return given(out, _replaced(input, src, lambda x: x[place]))
 
 
 @face()

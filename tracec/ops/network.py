@@ -6,7 +6,7 @@ from typing import Any
 
 from ..record import apply, apply_multi, unary
 from ..tensor import Tensor
-from .arguments import dims, given, need_tensor
+from .arguments import all_given, dims, given, need_tensor
 from .face import add as list_as
 from .face import face
 
@@ -31,17 +31,25 @@ silu = _activation("silu", "functional", True)
 mish = _activation("mish", "functional", True)
 hardsigmoid = _activation("hardsigmoid", "functional", True)
 hardswish = _activation("hardswish", "functional", True)
-logsigmoid = _activation("logsigmoid", "functional")
 softsign = _activation("softsign", "functional")
 tanhshrink = _activation("tanhshrink", "functional")
 
 
 @face("functional")
-def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """log(sigmoid(x))."""
+    need_tensor(input, "log_sigmoid")
+    return given(out, unary("logsigmoid", input))
+
+
+@face("functional")
+def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
     """x times the probability that a standard normal variable is below x."""
     if approximate == "none":
-        return unary("gelu", input)
-    return apply("gelu", (input,), (("approximate", approximate),))
+        r = unary("gelu", input)
+    else:
+        r = apply("gelu", (input,), (("approximate", approximate),))
+    return r if out is None else given(out, r)
 
 
 @face("functional", inplace=True)
@@ -77,21 +85,23 @@ def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
 
 
 @face("functional")
-def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+def softplus(
+    input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None
+) -> Tensor:
     """log(1 + exp(beta * x)) / beta."""
-    return apply("softplus", (input,), (("beta", beta), ("threshold", threshold)))
+    return given(out, apply("softplus", (input,), (("beta", beta), ("threshold", threshold))))
 
 
 @face("functional method torch")
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """x outside [-lambd, lambd], 0 inside."""
-    return apply("hardshrink", (input,), (("lambd", lambd),))
+    return given(out, apply("hardshrink", (input,), (("lambd", lambd),)))
 
 
 @face("functional")
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """x moved towards 0."""
-    return apply("softshrink", (input,), (("lambd", lambd),))
+    return given(out, apply("softshrink", (input,), (("lambd", lambd),)))
 
 
 @face("functional method torch")
@@ -234,18 +244,19 @@ def batch_norm(
 @face("torch")
 def native_batch_norm(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
-    running_var: Tensor | None, training: bool, momentum: float, eps: float,
+    running_var: Tensor | None, training: bool, momentum: float, eps: float, *, out: Any = None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """batch_norm with the statistics it used."""
     y = _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
     if not training:
         from ..creation import empty
 
-        return y, empty((0,), dtype=input.dtype), empty((0,), dtype=input.dtype)
+        nothing = empty((0,), dtype=input.dtype), empty((0,), dtype=input.dtype)
+        return all_given(out, (y, *nothing))
     over = tuple(i for i in range(input.dim()) if i != 1)
     mean = input.detach().mean(over)
     scale = (input.detach().var(over, correction=0) + eps).rsqrt()
-    return y, mean, scale
+    return all_given(out, (y, mean, scale))
 
 
 def _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps) -> tuple:

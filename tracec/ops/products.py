@@ -46,11 +46,12 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 @face("functional")
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """input @ weight.T + bias."""
-    if bias is None:
-        return apply("linear", (input, weight))
-    return apply("linear", (input, weight, bias))
+    r = apply("linear", (input, weight) if bias is None else (input, weight, bias))
+    return r if out is None else given(out, r)
 
 
 @face("functional")

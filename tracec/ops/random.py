@@ -13,7 +13,7 @@ from ..random import draw
 from ..record import apply, assign
 from ..tensor import Tensor
 from ..views import sizes, view_as_complex, view_as_real
-from .arguments import given, number
+from .arguments import dtype_into, given, number
 from .face import add as list_as
 from .face import face
 
@@ -69,11 +69,11 @@ def rand(
 ) -> Tensor:
     """Uniform numbers in [0, 1)."""
     _device(device)
-    dtype = _inexact(dtype if out is None else out.dtype, "check_uniform_bounds")
+    dtype = _inexact(dtype if out is None else dtype_into(out, dtype, None), "check_uniform_bounds")
     part = dtype.to_real()
     shape = (*sizes(size), *_parts(dtype))
     x = _sampled("rand", shape, part, _words(part), generator)
-    return _finish(given(out, _joined(x, dtype)), requires_grad)
+    return _finish(given(out, _joined(x, dtype), quiet=True), requires_grad)
 
 
 @face("torch")
@@ -90,12 +90,12 @@ def randn(
 ) -> Tensor:
     """Standard normal numbers."""
     _device(device)
-    dtype = _inexact(dtype if out is None else out.dtype, "normal_kernel_cpu")
+    dtype = _inexact(dtype if out is None else dtype_into(out, dtype, None), "normal_kernel_cpu")
     part = dtype.to_real()
     shape = (*sizes(size), *_parts(dtype))
     x = _sampled("randn", shape, part, 2 * _words(part), generator)
     x = x if part is dtype else x * math.sqrt(0.5)  # the variance is that of both parts together
-    return _finish(given(out, _joined(x, dtype)), requires_grad)
+    return _finish(given(out, _joined(x, dtype), quiet=True), requires_grad)
 
 
 @face("torch")
@@ -171,7 +171,9 @@ def randint(
     if high is None:
         low, high = 0, low
     _device(device)
-    r = given(out, _integers(low, high, size, dtype or dtypes.i64, generator))
+    r = given(
+        out, _integers(low, high, size, dtype_into(out, dtype, dtypes.i64), generator), quiet=True
+    )
     return _finish(r, requires_grad)
 
 
@@ -212,8 +214,10 @@ def randperm(
         raise RuntimeError(f"n must be non-negative, got{n}")
     _device(device)
     seed, offset = draw(_blocks((n,), 2), generator)
-    r = apply("randperm", (seed, offset), (("n", int(n)), ("dtype", dtype or dtypes.i64)))
-    return _finish(given(out, r), requires_grad)
+    r = apply(
+        "randperm", (seed, offset), (("n", int(n)), ("dtype", dtype_into(out, dtype, dtypes.i64)))
+    )
+    return _finish(given(out, r, quiet=True), requires_grad)
 
 
 @face("torch")
@@ -249,7 +253,7 @@ def normal(
         (_parameter(mean), _parameter(std), seed, offset),
         (("size", shape), ("dtype", dtype)),
     )
-    return _finish(given(out, r), requires_grad)
+    return _finish(given(out, r, quiet=True), requires_grad)
 
 
 def _parameter(x: Any) -> Any:
@@ -263,7 +267,7 @@ def bernoulli(
     """1 with the probabilities of input (or p), else 0."""
     chance = input if p is None else number(p)
     y = _sampled("bernoulli", tuple(input.shape), input.dtype, 1, generator, chance)
-    return given(out, y)
+    return given(out, y, quiet=True)
 
 
 @face()
@@ -299,7 +303,7 @@ def multinomial(
     per_row = num_samples if replacement else input.shape[-1]
     seed, offset = draw(_blocks((rows, per_row), 1), generator)
     attrs = (("num_samples", num_samples), ("replacement", replacement))
-    return given(out, apply("multinomial", (input.detach(), seed, offset), attrs))
+    return given(out, apply("multinomial", (input.detach(), seed, offset), attrs), quiet=True)
 
 
 @face("torch functional")

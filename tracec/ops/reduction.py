@@ -256,9 +256,12 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 
 
 @face(inplace=True)
-def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+def renorm(
+    input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None
+) -> Tensor:
     """input with the slices along `dim` scaled down to p-norm at most maxnorm."""
-    return apply("renorm", (input,), (("p", float(p)), ("dim", dim), ("maxnorm", float(maxnorm))))
+    attrs = (("p", float(p)), ("dim", dim), ("maxnorm", float(maxnorm)))
+    return given(out, apply("renorm", (input,), attrs))
 
 
 # -- order ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 from ..inplace import check
 from ..record import apply
 from ..tensor import Tensor
-from .arguments import given, stack_of
+from .arguments import all_given, given, stack_of
 from .face import add as list_as
 from .face import face
 
@@ -316,9 +316,10 @@ def _copy_form(name: str) -> None:
     def fn(input: Tensor, *args: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         r = input.clone() if view == "alias" else getattr(input, view)(*args, **kwargs)
-        if isinstance(r, tuple):
-            return tuple(t.clone() for t in r)
-        return given(out, r.clone())
+        if not isinstance(r, tuple):
+            return given(out, r.clone(), name=name)
+        parts = tuple(t.clone() for t in r)
+        return parts if out is None else all_given(out, parts, name)
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = f"`{view}` as a fresh tensor."
@@ -332,16 +333,18 @@ for _name in ("alias", "as_strided", "diagonal", "expand", "permute", "select", 
 
 
 @face()
-def narrow_copy(self: Tensor, dim: int, start: int, length: int) -> Tensor:
+def narrow_copy(
+    input: Tensor, dim: int, start: int, length: int, *, out: Tensor | None = None
+) -> Tensor:
     """`narrow` as a fresh tensor."""
-    rank = self.dim()
+    rank = input.dim()
     if rank and dim >= rank:
         raise RuntimeError(f"narrow_copy(): dimension {dim} of a tensor with {rank} dimensions")
     if length < 0:
         raise RuntimeError(
-            f"start ({start}) + length ({length}) exceeds dimension size ({self.shape[dim]})."
+            f"start ({start}) + length ({length}) exceeds dimension size ({input.shape[dim]})."
         )
-    return self.narrow(dim, start, length).clone()
+    return given(out, input.narrow(dim, start, length).clone(), quiet=True)
 
 
 @face("linalg", name="diagonal")

@@ -76,18 +76,14 @@ def stft(
 
         x = pad(x.unsqueeze(0), (n_fft // 2, n_fft // 2), mode=pad_mode).squeeze(0)
     if not 0 < n_fft <= x.shape[1]:
-        raise RuntimeError(
-            f"stft: expected 0 < n_fft < {x.shape[1]}, but got n_fft={n_fft}"
-        )
+        raise RuntimeError(f"stft: expected 0 < n_fft < {x.shape[1]}, but got n_fft={n_fft}")
     frames = x.unfold(-1, n_fft, hop)
     if window is not None or width != n_fft:
         frames = frames * _whole_window("stft", window, input, n_fft, width)
     norm = "ortho" if normalized else None
     if frames.is_complex():
         if onesided:
-            raise RuntimeError(
-                "Cannot have onesided output if window or input is complex"
-            )
+            raise RuntimeError("Cannot have onesided output if window or input is complex")
         y = _fft(frames, norm=norm)
     else:
         y = rfft(frames, norm=norm) if onesided is not False else _fft(frames, norm=norm)
@@ -155,9 +151,7 @@ def istft(
     if return_complex and half:
         raise RuntimeError("istft: cannot have onesided output if window or input is complex")
     if not return_complex and window is not None and window.is_complex():
-        raise RuntimeError(
-            "istft: complex windows are incompatible with return_complex=False"
-        )
+        raise RuntimeError("istft: complex windows are incompatible with return_complex=False")
     x = (input if input.dim() == 3 else input.unsqueeze(0)).transpose(1, 2)
     norm = "ortho" if normalized else None
     if return_complex:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..record import apply
 from ..tensor import Tensor
-from .arguments import several
+from .arguments import given, several
 from .face import add as list_as
 from .face import face
 
@@ -164,6 +164,8 @@ def _avg_pool(n: int):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
+        *,
+        out: Tensor | None = None,
     ) -> Tensor:
         kernel = _window(kernel_size, n, name, "kernel_size")
         own = stride is None or stride == [] or stride == ()
@@ -175,7 +177,7 @@ def _avg_pool(n: int):
             ("count_include_pad", count_include_pad),
             ("divisor_override", divisor_override),
         )
-        return apply(name, (input,), attrs)
+        return given(out, apply(name, (input,), attrs))
 
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = f"Means of windows over {n} spatial dimensions."
