@@ -245,6 +245,11 @@ def __getattr__(name: str):
         value = getattr(_import_module(f"{__name__}.{owner}"), name)
         globals()[name] = value
         return value
+    if name.startswith("_foreach_"):
+        value = _import_module(f"{__name__}.foreach").function(name)
+        if value is not None:
+            globals()[name] = value
+            return value
     if name.endswith("Tensor"):
         value = _import_module(f"{__name__}.legacy").tensor_type(name)
         if value is not None:
