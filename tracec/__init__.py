@@ -92,6 +92,7 @@ from .device import Device as device
 from .printing import set_printoptions
 from .record import synchronize as _synchronize
 from .spec import Size
+from .spelled import numpy_names as _numpy_names
 from .tensor import Tensor
 from .typeinfo import (
     can_cast,
@@ -115,7 +116,7 @@ newaxis = None
 __version__ = "0.1.0"
 
 for _f in _views.FUNCTIONS + _creation.FUNCTIONS + _spaced.FUNCTIONS:
-    globals()[_f.__name__] = _f
+    globals()[_f.__name__] = _numpy_names(_f)
 globals()["range"] = _spaced.range_
 
 from . import resizing as _resizing  # noqa: E402  (needs the classes above)

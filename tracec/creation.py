@@ -66,12 +66,12 @@ def get_default_device() -> Device:
     return _device(None)
 
 
-def set_default_dtype(dtype: DType) -> None:
+def set_default_dtype(d: DType) -> None:
     """The dtype of floating-point tensors made without one (float32 at the start)."""
-    if not isinstance(dtype, DType) or dtype.kind != "f":
+    if not isinstance(d, DType) or d.kind != "f":
         raise TypeError("only floating-point types are supported as the default type")
-    promote.set_default_float(dtype)
-    record.set_context((dtype.code,))
+    promote.set_default_float(d)
+    record.set_context((d.code,))
 
 
 def get_default_dtype() -> DType:
@@ -255,9 +255,11 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     return view_of(flat, spec(dtype, ndarray.shape, strides, 0))
 
 
-def from_dlpack(source) -> Tensor:
-    """A tensor sharing the memory of a DLPack exporter on the CPU."""
-    return from_numpy(np.from_dlpack(source))
+def from_dlpack(ext_tensor, *, device=None, copy: bool | None = None) -> Tensor:
+    """A tensor on the memory of a DLPack exporter on the CPU, or, with `copy`, on its own."""
+    _device(device)
+    shared = from_numpy(np.from_dlpack(ext_tensor))
+    return shared.clone() if copy else shared
 
 
 def frombuffer(
@@ -540,7 +542,14 @@ def _host(array: np.ndarray, dtype: DType, out, requires_grad: bool) -> Tensor:
 
 
 def new_tensor(
-    self: Tensor, data, *, dtype=None, device=None, requires_grad: bool = False
+    self: Tensor,
+    data,
+    *,
+    dtype=None,
+    device=None,
+    requires_grad: bool = False,
+    layout=None,
+    pin_memory: bool = False,
 ) -> Tensor:
     return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 

@@ -13,28 +13,29 @@ from tracec_ir.promote import _spelled
 from .layouts import infer_shape, view_strides
 from .record import apply
 from .spec import VIEWS_KEPT, Spec, fixed, row_major, spec
+from .spelled import numpy_names, other_names, renamed
 from .tensor import Tensor, view_of, wrap_dim
 
 
 def remembered(fn):
     """Decorator for a method whose result, if it is a view, has a spec that follows from the
     tensor's spec and ints: the next call with equal ones finds that spec."""
-    name = fn.__name__
+    name, other = fn.__name__, other_names(fn)
 
     @wraps(fn)
-    def method(self: Tensor, *args, **kwargs) -> Tensor:
+    def method(input: Tensor, *args, **kwargs) -> Tensor:
         if kwargs:
-            return fn(self, *args, **kwargs)
-        s = self._spec
+            return fn(input, *args, **{other.get(k, k): v for k, v in kwargs.items()})
+        s = input._spec
         key = (name, args)
         try:
             found = s.views.get(key)
         except TypeError:  # lists have no hash
-            return fn(self, *args)
+            return fn(input, *args)
         if found is not None:
-            return view_of(self, found)
-        out = fn(self, *args)
-        if out is not self and out._st is self._st and fixed(args) and fixed(s.shape):
+            return view_of(input, found)
+        out = fn(input, *args)
+        if out is not input and out._st is input._st and fixed(args) and fixed(s.shape):
             if len(s.views) >= VIEWS_KEPT:
                 s.views.clear()
             s.views[key] = out._spec
@@ -73,7 +74,7 @@ def sizes(args: tuple, what: str = "shape") -> tuple[int, ...]:
 
 
 @remembered
-def view(self: Tensor, *shape, size=None, dtype=None) -> Tensor:
+def view(input: Tensor, *shape, size=None, dtype=None) -> Tensor:
     """The same elements under another shape (or dtype), without copying.
 
     RuntimeError if the layout does not allow it; use `reshape` then.
@@ -82,11 +83,11 @@ def view(self: Tensor, *shape, size=None, dtype=None) -> Tensor:
         shape = (dtype,) if dtype is not None else (size,) if size is not None else ()
     if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)):
         if hasattr(shape[0], "code"):
-            return _view_dtype(self, shape[0])
-    new = infer_shape(sizes(shape), self._spec.numel)
-    s = self._spec
+            return _view_dtype(input, shape[0])
+    new = infer_shape(sizes(shape), input._spec.numel)
+    s = input._spec
     if new == s.shape:
-        return _respec(self, new, s.strides)
+        return _respec(input, new, s.strides)
     strides = row_major(new) if s.contiguous else view_strides(s.shape, s.strides, new)
     if strides is None:
         raise RuntimeError(
@@ -94,18 +95,18 @@ def view(self: Tensor, *shape, size=None, dtype=None) -> Tensor:
             "dimension "
             "spans across two contiguous subspaces). Use .reshape(...) instead."
         )
-    return _respec(self, new, strides)
+    return _respec(input, new, strides)
 
 
-def _view_dtype(self: Tensor, dtype) -> Tensor:
-    s = self._spec
+def _view_dtype(input: Tensor, dtype) -> Tensor:
+    s = input._spec
     if dtype is s.dtype:
-        return _respec(self, s.shape, s.strides)
+        return _respec(input, s.shape, s.strides)
     old, new = s.dtype.itemsize, dtype.itemsize
     shape, strides, offset = list(s.shape), list(s.strides), s.offset
     if old != new:
-        shape, strides, offset = _resized(self, dtype)
-    out = view_of(self, spec(dtype, tuple(shape), tuple(strides), offset, s.device))
+        shape, strides, offset = _resized(input, dtype)
+    out = view_of(input, spec(dtype, tuple(shape), tuple(strides), offset, s.device))
     out._rg = 0  # bits have no derivative
     return out
 
@@ -116,12 +117,12 @@ def _resized(x: Tensor, dtype) -> tuple[list, list, int]:
     old, new = s.dtype.itemsize, dtype.itemsize
     if not s.shape:
         raise RuntimeError(
-            f"self.dim() cannot be 0 to view {s.dtype} as {dtype} (different element sizes)"
+            f"input.dim() cannot be 0 to view {s.dtype} as {dtype} (different element sizes)"
         )
     shape, strides = list(s.shape), list(s.strides)
     if strides[-1] != 1 and shape[-1] != 1:
         raise RuntimeError(
-            f"self.stride(-1) must be 1 to view {s.dtype} as {dtype} (different element sizes), "
+            f"input.stride(-1) must be 1 to view {s.dtype} as {dtype} (different element sizes), "
             f"but got {strides[-1]}"
         )
     if old > new:
@@ -134,18 +135,18 @@ def _resized(x: Tensor, dtype) -> tuple[list, list, int]:
     ratio = new // old
     if shape[-1] % ratio:
         raise RuntimeError(
-            f"self.size(-1) must be divisible by {ratio} to view {s.dtype} as {dtype} (different "
+            f"input.size(-1) must be divisible by {ratio} to view {s.dtype} as {dtype} (different "
             f"element sizes), but got {shape[-1]}"
         )
     if s.offset % ratio:
         raise RuntimeError(
-            f"self.storage_offset() must be divisible by {ratio} to view {s.dtype} as {dtype} "
+            f"input.storage_offset() must be divisible by {ratio} to view {s.dtype} as {dtype} "
             f"(different element sizes), but got {s.offset}"
         )
     for i, stride in enumerate(strides[:-1]):
         if stride % ratio:
             raise RuntimeError(
-                f"self.stride({i}) must be divisible by {ratio} to view {s.dtype} as {dtype} "
+                f"input.stride({i}) must be divisible by {ratio} to view {s.dtype} as {dtype} "
                 f"(different element sizes), but got {stride}"
             )
     return (
@@ -202,19 +203,19 @@ def imag(input: Tensor) -> Tensor:
 
 
 @remembered
-def reshape(self: Tensor, *args, shape=None) -> Tensor:
+def reshape(input: Tensor, *args, shape=None) -> Tensor:
     """The same elements in row-major order under another shape; a view where possible."""
-    new = infer_shape(sizes(args if shape is None else (shape,)), self._spec.numel)
-    s = self._spec
+    new = infer_shape(sizes(args if shape is None else (shape,)), input._spec.numel)
+    s = input._spec
     strides = row_major(new) if s.contiguous else view_strides(s.shape, s.strides, new)
     if strides is None:
-        return view(clone(self), new)
-    return _respec(self, new, strides)
+        return view(clone(input), new)
+    return _respec(input, new, strides)
 
 
-def clone(self: Tensor, *, memory_format=None) -> Tensor:
+def clone(input: Tensor, *, memory_format=None) -> Tensor:
     """A copy in memory of its own, contiguous; gradients flow through."""
-    return apply("clone", (self,))
+    return apply("clone", (input,))
 
 
 _CHANNELS_LAST = {"torch.channels_last": 4, "torch.channels_last_3d": 5}
@@ -231,28 +232,28 @@ def _channels_last(s: Spec, rank: int, name: str) -> bool:
     ]
 
 
-def contiguous(self: Tensor, memory_format=None) -> Tensor:
+def contiguous(input: Tensor, memory_format=None) -> Tensor:
     """The tensor itself if its elements follow each other, else a contiguous copy; a copy too
     where another order is asked for, which results do not keep."""
     name = str(memory_format)
     if name in _CHANNELS_LAST:
-        last = _channels_last(self._spec, _CHANNELS_LAST[name], name.removeprefix("torch."))
-        return self if last else clone(self)
-    return self if self._spec.contiguous else clone(self)
+        last = _channels_last(input._spec, _CHANNELS_LAST[name], name.removeprefix("torch."))
+        return input if last else clone(input)
+    return input if input._spec.contiguous else clone(input)
 
 
-def view_as(self: Tensor, other: Tensor) -> Tensor:
-    return view(self, other.shape)
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    return view(input, other.shape)
 
 
-def reshape_as(self: Tensor, other: Tensor) -> Tensor:
-    return reshape(self, other.shape)
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    return reshape(input, other.shape)
 
 
 @remembered
-def permute(self: Tensor, *args, dims=None) -> Tensor:
+def permute(input: Tensor, *args, dims=None) -> Tensor:
     """Dimensions in another order."""
-    rank = self.dim()
+    rank = input.dim()
     order = sizes(args if dims is None else (dims,), "dims")
     if len(order) != rank:
         raise RuntimeError(
@@ -264,38 +265,38 @@ def permute(self: Tensor, *args, dims=None) -> Tensor:
     order = tuple(wrap_dim(d, rank) for d in order)
     if len(set(order)) != rank:
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    s = self._spec
-    return _respec(self, [s.shape[d] for d in order], [s.strides[d] for d in order])
+    s = input._spec
+    return _respec(input, [s.shape[d] for d in order], [s.strides[d] for d in order])
 
 
 @remembered
-def transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Dimensions dim0 and dim1 exchanged."""
-    rank = self.dim()
+    rank = input.dim()
     a, b = wrap_dim(dim0, rank), wrap_dim(dim1, rank)
     if not rank:
-        return _respec(self, (), ())
+        return _respec(input, (), ())
     order = list(range(rank))
     order[a], order[b] = b, a
-    return permute(self, order)
+    return permute(input, order)
 
 
 @remembered
-def t(self: Tensor) -> Tensor:
+def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; vectors and scalars stay."""
-    if self.dim() > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {self.dim()}D")
+    if input.dim() > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")
     return (
-        transpose(self, 0, 1)
-        if self.dim() == 2
-        else _respec(self, self._spec.shape, self._spec.strides)
+        transpose(input, 0, 1)
+        if input.dim() == 2
+        else _respec(input, input._spec.shape, input._spec.strides)
     )
 
 
 @remembered
-def movedim(self: Tensor, source, destination) -> Tensor:
+def movedim(input: Tensor, source, destination) -> Tensor:
     """Dimensions `source` moved to places `destination`, the others in their order."""
-    rank = self.dim()
+    rank = input.dim()
     given = {
         "source": [source] if isinstance(source, int) else list(source),
         "destination": [destination] if isinstance(destination, int) else list(destination),
@@ -315,22 +316,22 @@ def movedim(self: Tensor, source, destination) -> Tensor:
     for a, b in zip(src, dst):
         order[b] = a
     rest = iter(d for d in range(rank) if d not in src)
-    return permute(self, [d if d >= 0 else next(rest) for d in order])
+    return permute(input, [d if d >= 0 else next(rest) for d in order])
 
 
 @remembered
-def unsqueeze(self: Tensor, dim: int) -> Tensor:
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A dimension of size 1 inserted at `dim`."""
-    s = self._spec
+    s = input._spec
     d = wrap_dim(dim, len(s.shape) + 1)
     step = s.shape[d] * s.strides[d] if d < len(s.shape) else 1
-    return _respec(self, s.shape[:d] + (1,) + s.shape[d:], s.strides[:d] + (step,) + s.strides[d:])
+    return _respec(input, s.shape[:d] + (1,) + s.shape[d:], s.strides[:d] + (step,) + s.strides[d:])
 
 
 @remembered
-def squeeze(self: Tensor, dim=None) -> Tensor:
+def squeeze(input: Tensor, dim=None) -> Tensor:
     """Dimensions of size 1 removed: all, or those named."""
-    s = self._spec
+    s = input._spec
     rank = len(s.shape)
     if dim is None:
         drop = {i for i, n in enumerate(s.shape) if n == 1}
@@ -338,18 +339,18 @@ def squeeze(self: Tensor, dim=None) -> Tensor:
         named = [dim] if isinstance(dim, int) else dim
         drop = {d for d in (wrap_dim(d, rank) for d in named) if rank and s.shape[d] == 1}
     keep = [i for i in range(rank) if i not in drop]
-    return _respec(self, [s.shape[i] for i in keep], [s.strides[i] for i in keep])
+    return _respec(input, [s.shape[i] for i in keep], [s.strides[i] for i in keep])
 
 
 @remembered
-def expand(self: Tensor, *size) -> Tensor:
+def expand(input: Tensor, *size) -> Tensor:
     """Dimensions of size 1 repeated without copying; -1 keeps a size."""
     new = list(sizes(size))
-    s = self._spec
+    s = input._spec
     lead = len(new) - len(s.shape)
     if lead < 0:
         raise RuntimeError(
-            f"expand({_kind(self)}{{{list(s.shape)}}}, size={new}): the number of sizes provided "
+            f"expand({_kind(input)}{{{list(s.shape)}}}, size={new}): the number of sizes provided "
             f"({len(new)}) "
             f"must be greater or equal to the number of dimensions in the tensor ({len(s.shape)})"
         )
@@ -379,7 +380,7 @@ def expand(self: Tensor, *size) -> Tensor:
     for i in range(lead - 1, -1, -1):
         if new[i] == 1:
             strides[i] = new[i + 1] * strides[i + 1] if i + 1 < len(new) else 1
-    return _respec(self, new, strides)
+    return _respec(input, new, strides)
 
 
 def _kind(x: Tensor) -> str:
@@ -388,18 +389,18 @@ def _kind(x: Tensor) -> str:
     return f"torch.{_NAMES[x.dtype.code]}Tensor"
 
 
-def expand_as(self: Tensor, other: Tensor) -> Tensor:
-    return expand(self, other.shape)
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    return expand(input, other.shape)
 
 
-def broadcast_to(self: Tensor, size) -> Tensor:
-    return expand(self, size)
+def broadcast_to(input: Tensor, size) -> Tensor:
+    return expand(input, size)
 
 
 @remembered
-def narrow(self: Tensor, dim: int, start, length: int) -> Tensor:
+def narrow(input: Tensor, dim: int, start, length: int) -> Tensor:
     """`length` entries of dimension `dim` from `start`."""
-    s = self._spec
+    s = input._spec
     d = wrap_dim(dim, len(s.shape))
     if not s.shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
@@ -419,7 +420,7 @@ def narrow(self: Tensor, dim: int, start, length: int) -> Tensor:
         raise RuntimeError(
             f"start ({start}) + length ({length}) exceeds dimension size ({s.shape[d]})."
         )
-    return _slice(self, d, start, length, 1)
+    return _slice(input, d, start, length, 1)
 
 
 def _slice(x: Tensor, d: int, start: int, length: int, step: int) -> Tensor:
@@ -430,9 +431,9 @@ def _slice(x: Tensor, d: int, start: int, length: int, step: int) -> Tensor:
 
 
 @remembered
-def select(self: Tensor, dim: int, index: int) -> Tensor:
+def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Entry `index` of dimension `dim`, which disappears."""
-    s = self._spec
+    s = input._spec
     if not s.shape:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d = wrap_dim(dim, len(s.shape))
@@ -445,16 +446,16 @@ def select(self: Tensor, dim: int, index: int) -> Tensor:
         )
     index = index if index >= 0 else index + n
     return _respec(
-        self,
+        input,
         s.shape[:d] + s.shape[d + 1 :],
         s.strides[:d] + s.strides[d + 1 :],
         s.offset + index * s.strides[d],
     )
 
 
-def split(self: Tensor, split_size, dim: int = 0) -> tuple[Tensor, ...]:
+def split(input: Tensor, split_size, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts: of `split_size` each, or of the sizes listed."""
-    s = self._spec
+    s = input._spec
     d = wrap_dim(dim, len(s.shape))
     if not s.shape:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
@@ -478,7 +479,7 @@ def split(self: Tensor, split_size, dim: int = 0) -> tuple[Tensor, ...]:
             )
     out, start = [], 0
     for length in parts:
-        out.append(_slice(self, d, start, length, 1))
+        out.append(_slice(input, d, start, length, 1))
         start += length
     return tuple(out)
 
@@ -493,35 +494,38 @@ def _parts(n, size: int) -> list:
     return [*parts, n - size * len(parts)]
 
 
-def split_with_sizes(self: Tensor, split_sizes, dim: int = 0) -> tuple[Tensor, ...]:
-    return split(self, list(split_sizes), dim)
+_split_function = renamed(split, input="tensor", split_size="split_size_or_sections")
 
 
-def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+def split_with_sizes(input: Tensor, split_sizes, dim: int = 0) -> tuple[Tensor, ...]:
+    return split(input, list(split_sizes), dim)
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal size (the last may be smaller)."""
-    if not self._spec.shape:
+    if not input._spec.shape:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = self._spec.shape[wrap_dim(dim, self.dim())]
+    n = input._spec.shape[wrap_dim(dim, input.dim())]
     if n == 0:
-        return split(self, [0] * chunks, dim)
+        return split(input, [0] * chunks, dim)
     if n.__class__ is not int:  # as many parts as asked for: that the last has a size is a guard
         size = -(-n // chunks)
         last = n - size * (chunks - 1)
         if 0 < last:
-            return split(self, [size] * (chunks - 1) + [last], dim)
-    return split(self, -(-n // chunks), dim)
+            return split(input, [size] * (chunks - 1) + [last], dim)
+    return split(input, -(-n // chunks), dim)
 
 
-def tensor_split(self: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
+def tensor_split(input: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
     """Views split into sections of nearly equal size, or at the given indices."""
-    d = wrap_dim(dim, self.dim())
-    if not self._spec.shape:
+    d = wrap_dim(dim, input.dim())
+    if not input._spec.shape:
         raise RuntimeError(
             "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
         )
-    n = self._spec.shape[d]
+    n = input._spec.shape[d]
     if isinstance(indices_or_sections, Tensor):
         indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
@@ -529,23 +533,23 @@ def tensor_split(self: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tenso
         if k <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {k}")
         bounds = [i * (n // k) + min(i, n % k) for i in range(k + 1)]
-        return tuple(_slice(self, d, a, b - a, 1) for a, b in zip(bounds, bounds[1:]))
+        return tuple(_slice(input, d, a, b - a, 1) for a, b in zip(bounds, bounds[1:]))
     bounds = [0, *(slice(None, int(i)).indices(n)[1] for i in indices_or_sections), n]
-    return tuple(_slice(self, d, min(a, n), max(0, b - a), 1) for a, b in zip(bounds, bounds[1:]))
+    return tuple(_slice(input, d, min(a, n), max(0, b - a), 1) for a, b in zip(bounds, bounds[1:]))
 
 
-def unbind(self: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of every entry of dimension `dim`."""
-    if not self._spec.shape:
+    if not input._spec.shape:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    d = wrap_dim(dim, self.dim())
-    return tuple(select(self, d, i) for i in range(self._spec.shape[d]))
+    d = wrap_dim(dim, input.dim())
+    return tuple(select(input, d, i) for i in range(input._spec.shape[d]))
 
 
 @remembered
-def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of two dimensions as a new last one."""
-    s = self._spec
+    s = input._spec
     a, b = wrap_dim(dim1, len(s.shape)), wrap_dim(dim2, len(s.shape))
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
@@ -556,7 +560,7 @@ def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Ten
         start += offset * s.strides[b] if offset >= 0 else -offset * s.strides[a]
     keep = [i for i in range(len(s.shape)) if i not in (a, b)]
     return _respec(
-        self,
+        input,
         [s.shape[i] for i in keep] + [n],
         [s.strides[i] for i in keep] + [s.strides[a] + s.strides[b]],
         start,
@@ -564,9 +568,9 @@ def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Ten
 
 
 @remembered
-def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Overlapping windows of `size` along a dimension, `step` apart, as a new last dimension."""
-    s = self._spec
+    s = input._spec
     d = wrap_dim(dimension, len(s.shape))
     n = s.shape[d] if s.shape else 1
     if size > n:
@@ -574,38 +578,38 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     if not s.shape:
-        return _respec(self, (size,), (1,))
+        return _respec(input, (size,), (1,))
     stride = s.strides[d]
     shape = s.shape[:d] + ((n - size) // step + 1,) + s.shape[d + 1 :] + (size,)
-    return _respec(self, shape, s.strides[:d] + (stride * step,) + s.strides[d + 1 :] + (stride,))
+    return _respec(input, shape, s.strides[:d] + (stride * step,) + s.strides[d + 1 :] + (stride,))
 
 
 @remembered
-def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim to end_dim joined into one."""
-    s = self._spec
+    s = input._spec
     a, b = wrap_dim(start_dim, len(s.shape)), wrap_dim(end_dim, len(s.shape))
     if not s.shape:
-        return reshape(self, (1,))
+        return reshape(input, (1,))
     if a > b:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if a == b:
-        return self
+        return input
     n = 1
     for size in s.shape[a : b + 1]:
         n *= size
-    return reshape(self, tuple(s.shape[:a]) + (n,) + tuple(s.shape[b + 1 :]))
+    return reshape(input, tuple(s.shape[:a]) + (n,) + tuple(s.shape[b + 1 :]))
 
 
 @remembered
-def ravel(self: Tensor) -> Tensor:
-    return view(contiguous(self), (-1,))
+def ravel(input: Tensor) -> Tensor:
+    return view(contiguous(input), (-1,))
 
 
 @remembered
-def unflatten(self: Tensor, dim: int, sizes) -> Tensor:
+def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
     """Dimension `dim` split into `sizes` (one of them may be -1)."""
-    s = self._spec
+    s = input._spec
     d = wrap_dim(dim, len(s.shape))
     try:
         parts = infer_shape(tuple(sizes), s.shape[d])
@@ -614,37 +618,37 @@ def unflatten(self: Tensor, dim: int, sizes) -> Tensor:
             f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
             f"({s.shape[d]}) in the input tensor"
         ) from None
-    return reshape(self, tuple(s.shape[:d]) + parts + tuple(s.shape[d + 1 :]))
+    return reshape(input, tuple(s.shape[:d]) + parts + tuple(s.shape[d + 1 :]))
 
 
-def as_strided(self: Tensor, size, stride, storage_offset=None) -> Tensor:
+def as_strided(input: Tensor, size, stride, storage_offset=None) -> Tensor:
     """A view with any sizes and strides over the same storage; RuntimeError if it leaves it."""
-    s = self._spec
+    s = input._spec
     offset = s.offset if storage_offset is None else storage_offset
     out = spec(s.dtype, tuple(size), tuple(stride), offset, s.device)
     low, high = out.span()
-    if low < 0 or high * s.dtype.itemsize > self._st.nbytes:
+    if low < 0 or high * s.dtype.itemsize > input._st.nbytes:
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, "
             "and itemsize "
             f"{s.dtype.itemsize} requiring a storage size of {high * s.dtype.itemsize} are out of "
             "bounds "
-            f"for storage of size {self._st.nbytes}"
+            f"for storage of size {input._st.nbytes}"
         )
-    return view_of(self, out)
+    return view_of(input, out)
 
 
-def swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
-    return transpose(self, axis0, axis1)
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    return transpose(input, axis0, axis1)
 
 
-def _hermitian(self: Tensor) -> Tensor:
-    if self.dim() not in (0, 2):
+def _hermitian(input: Tensor) -> Tensor:
+    if input.dim() not in (0, 2):
         raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {self.dim()}-D tensor."
-            + (" For batches of matrices, consider using tensor.mH" if self.dim() > 2 else "")
+            f"tensor.H is only supported on matrices (2-D tensors). Got {input.dim()}-D tensor."
+            + (" For batches of matrices, consider using tensor.mH" if input.dim() > 2 else "")
         )
-    return transpose(self, 0, 1).conj() if self.dim() else self.conj()
+    return transpose(input, 0, 1).conj() if input.dim() else input.conj()
 
 
 METHODS = (
@@ -654,8 +658,8 @@ METHODS = (
     tensor_split, unbind, diagonal, unfold, flatten, ravel, unflatten, as_strided, swapaxes,
 )  # fmt: skip
 for _f in METHODS:
-    setattr(Tensor, _f.__name__, _f)
-Tensor.swapdims = swapaxes
+    setattr(Tensor, _f.__name__, numpy_names(_f))
+Tensor.swapdims = renamed(swapaxes, axis0="dim0", axis1="dim1")
 Tensor.moveaxis = movedim
 Tensor.T = property(lambda self: permute(self, tuple(range(self.dim() - 1, -1, -1))))
 Tensor.mT = property(lambda self: transpose(self, -2, -1))
@@ -666,6 +670,6 @@ Tensor.imag = property(imag, lambda self, value: imag(self).copy_(value))
 FUNCTIONS = (
     reshape, clone, permute, transpose, t, movedim, unsqueeze, squeeze, broadcast_to, narrow,
     select,
-    split, chunk, tensor_split, unbind, diagonal, flatten, ravel, unflatten, as_strided, swapaxes,
-    real, imag, view_as_real, view_as_complex,
+    _split_function, chunk, tensor_split, unbind, diagonal, flatten, ravel, unflatten, as_strided,
+    swapaxes, real, imag, view_as_real, view_as_complex,
 )  # fmt: skip

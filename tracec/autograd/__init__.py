@@ -62,14 +62,33 @@ def _pairs(tensors, grads) -> tuple[list, list]:
     return roots, [_seed(r, g) for r, g in zip(roots, grads, strict=True)]
 
 
+def _deprecated(text: str) -> None:
+    import warnings
+
+    warnings.warn(text, FutureWarning, stacklevel=3)
+
+
 def backward(
-    tensors, grad_tensors=None, retain_graph=None, create_graph: bool = False, inputs=None
+    tensors,
+    grad_tensors=None,
+    retain_graph=None,
+    create_graph: bool = False,
+    grad_variables=None,
+    inputs=None,
 ) -> None:
     """Adds the gradients of `tensors` to the `.grad` of the leaves (only of `inputs`, if given).
 
     Raises RuntimeError if a tensor does not require grad, if a non-scalar comes without its
     cotangent, and if the graph was already used up.
     """
+    if grad_variables is not None:
+        _deprecated("`grad_variables` is deprecated. Use `grad_tensors` instead.")
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+                "`backward()`. Please only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
     roots, seeds = _pairs(tensors, grad_tensors)
     keep = create_graph if retain_graph is None else retain_graph
     if inputs is None:
@@ -89,6 +108,7 @@ def grad(
     grad_outputs=None,
     retain_graph=None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused=None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -100,6 +120,11 @@ def grad(
     """
     if is_grads_batched:
         raise NotImplementedError("autograd.grad: is_grads_batched=True is not implemented")
+    if not only_inputs:
+        _deprecated(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To "
+            "accumulate gradient for other parts of the graph, please use torch.autograd.backward."
+        )
     wanted = [inputs] if isinstance(inputs, record.Tensor) else list(inputs)
     if not wanted:
         raise ValueError("grad requires non-empty inputs.")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..spelled import numpy_names, parameters
+
 PLACES = ("torch", "method", "functional", "special", "linalg", "fft")
 _listed: dict[str, dict[str, Callable]] = {place: {} for place in PLACES}
 _every: dict[str, Callable] = {}
@@ -50,11 +52,10 @@ def add(
 def _name_for_errors(fn: Callable, name: str, places: list[str]) -> None:
     """Makes a function that takes `out` known, to `arguments.given`, by the name of its code. Those
     of functions made by one factory are the same, so each gets its own."""
-    code = fn.__code__
-    if "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+    if "out" in parameters(fn):
         if places[0] in ("linalg", "special", "fft"):
             name = f"{places[0]}_{name}"
-        fn.__code__ = code.replace(co_name=name)
+        fn.__code__ = fn.__code__.replace(co_name=name)
 
 
 def _put(name: str, fn: Callable, places: Iterable[str]) -> None:
@@ -82,11 +83,11 @@ def install(target: Any, place: str) -> None:
     class defines itself stays."""
     if isinstance(target, dict):
         for name, fn in _listed[place].items():
-            target.setdefault(name, fn)
+            target.setdefault(name, numpy_names(fn))
         return
     for name, fn in _listed[place].items():
         if name not in target.__dict__:
-            setattr(target, name, fn)
+            setattr(target, name, numpy_names(fn))
 
 
 def names(place: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..record import apply, apply_multi, unary
+from ..spelled import renamed
 from ..tensor import Tensor
 from . import returns
 from .arguments import all_given, dims, given
@@ -26,7 +27,7 @@ def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     return given(out, unary("linalg_inv", A))
 
 
-list_as(inv, "torch method", "inverse")
+list_as(renamed(inv, A="input"), "torch method", "inverse")
 
 
 @face("linalg")
@@ -74,10 +75,13 @@ def triangular_solve(
     return all_given(out, returns.triangular_solve(x, A.clone()))
 
 
-@face("linalg torch method")
+@face("linalg")
 def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The determinants of square matrices."""
     return given(out, unary("det", A))
+
+
+list_as(renamed(det, A="input"), "torch method", "det")
 
 
 @face("linalg")
@@ -266,21 +270,21 @@ def matrix_norm(
 
 @face("linalg")
 def norm(
-    A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None,
+    input: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The norm of vectors or, with two dimensions, of matrices."""
     d = (dim,) if isinstance(dim, int) else dims(dim)
-    if ord is not None and (d is not None and len(d) == 2 or d is None and A.dim() == 2):
-        return matrix_norm(A, ord, (-2, -1) if d is None else d, keepdim, dtype=dtype, out=out)
-    if ord is not None and d is None and A.dim() > 2:
+    if ord is not None and (d is not None and len(d) == 2 or d is None and input.dim() == 2):
+        return matrix_norm(input, ord, (-2, -1) if d is None else d, keepdim, dtype=dtype, out=out)
+    if ord is not None and d is None and input.dim() > 2:
         raise RuntimeError(
             "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. "
-            f"Got {A.dim()}D."
+            f"Got {input.dim()}D."
         )
     if ord is not None and isinstance(ord, str):
         raise RuntimeError("linalg.norm: Order " + ord + " is only defined for matrices")
-    return vector_norm(A, 2 if ord is None else ord, d, keepdim, dtype=dtype, out=out)
+    return vector_norm(input, 2 if ord is None else ord, d, keepdim, dtype=dtype, out=out)
 
 
 @face("linalg")

@@ -8,6 +8,7 @@ from tracec_ir.promote import _spelled
 
 from ..inplace import update
 from ..record import apply, binary, unary
+from ..spelled import renamed
 from ..tensor import Tensor
 from .arguments import given, need_tensor, number, plain
 from .face import add as list_as
@@ -102,6 +103,8 @@ for _entry in _BINARY.split() + _BINARY_MIXED.split():
     _declare(_fn, _name, _op, "torch method", _BINARY_ALIASES.get(_name, ()), True)
 for _name in _BINARY_TENSORS.split():
     _fn = _binary(_name, _name, number_second=False)
+    if _name == "heaviside":
+        _fn = renamed(_fn, other="values")
     _declare(_fn, _name, _name, "torch method", _BINARY_ALIASES.get(_name, ()), True)
 _declare(
     _binary("nextafter", "next_after", number_second=False), "nextafter", "next_after",

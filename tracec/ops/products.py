@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..record import apply, binary
+from ..spelled import renamed
 from ..tensor import Tensor
 from .arguments import given, plain
 from .face import add as list_as
@@ -18,14 +19,14 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 
 
 list_as(matmul, "linalg", "matmul")
-for _name, _op in (
-    ("mm", "mm"),
-    ("bmm", "bmm"),
-    ("mv", "mv"),
-    ("dot", "inner_dot"),
-    ("outer", "outer"),
-    ("inner", "inner"),
-    ("kron", "kron"),
+for _name, _op, _second in (
+    ("mm", "mm", "mat2"),
+    ("bmm", "bmm", "mat2"),
+    ("mv", "mv", "vec"),
+    ("dot", "inner_dot", "tensor"),
+    ("outer", "outer", "vec2"),
+    ("inner", "inner", "other"),
+    ("kron", "kron", "other"),
 ):
 
     def _product(
@@ -33,6 +34,7 @@ for _name, _op in (
     ) -> Tensor:
         return given(out, binary(_op, input, other))
 
+    _product = renamed(_product, other=_second)
     _product.__name__ = _product.__qualname__ = _name
     _product.__doc__ = f"The op `{_op}`."
     list_as(_product, "torch method", _name, ("ger",) if _name == "outer" else ())
@@ -62,7 +64,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     )
 
 
-def _added(name: str):
+def _added(name: str, first: str, second: str):
     def fn(
         input: Tensor,
         a: Tensor,
@@ -76,17 +78,18 @@ def _added(name: str):
             out, apply(name, (input, a, b), (("beta", plain(beta)), ("alpha", plain(alpha))))
         )
 
+    fn = renamed(fn, a=first, b=second)
     fn.__name__ = fn.__qualname__ = name
     fn.__doc__ = "beta * input + alpha * a product."
     list_as(fn, "torch method", name, (), True)
     return fn
 
 
-addmm = _added("addmm")
-addmv = _added("addmv")
-addr = _added("addr")
-baddbmm = _added("baddbmm")
-addbmm = _added("addbmm")
+addmm = _added("addmm", "mat1", "mat2")
+addmv = _added("addmv", "mat", "vec")
+addr = _added("addr", "vec1", "vec2")
+baddbmm = _added("baddbmm", "batch1", "batch2")
+addbmm = _added("addbmm", "batch1", "batch2")
 
 
 @face("torch")

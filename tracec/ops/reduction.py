@@ -220,8 +220,8 @@ def norm(
     p: object = "fro",
     dim: object = None,
     keepdim: builtins.bool = False,
-    dtype: object = None,
     out: Tensor | None = None,
+    dtype: object = None,
 ) -> Tensor:
     """The p-norm over dimensions."""
     if p == "nuc":

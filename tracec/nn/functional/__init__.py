@@ -43,8 +43,8 @@ _RECORDED = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _RECORDED:
-        function = ops.face.every()[name]
+    function = ops.face.every().get(name) if name in _RECORDED else None
+    if function is not None:
         globals()[name] = function  # from now on an ordinary attribute
         return function
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
