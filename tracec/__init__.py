@@ -119,9 +119,10 @@ for _f in _views.FUNCTIONS + _creation.FUNCTIONS + _spaced.FUNCTIONS:
     globals()[_f.__name__] = _numpy_names(_f)
 globals()["range"] = _spaced.range_
 
+from . import dense as _dense  # noqa: E402
 from . import resizing as _resizing  # noqa: E402  (needs the classes above)
 
-for _f in _resizing.METHODS:
+for _f in _resizing.METHODS + _dense.METHODS:
     setattr(Tensor, _f.__name__, _f)
 resize_as_ = _resizing.resize_as_
 
@@ -150,9 +151,11 @@ from .threads import (  # noqa: E402
 )
 
 _LAZY_MODULES = (
+    "accelerator",
     "amp",
     "autograd",
     "backends",
+    "compiler",
     "cpu",
     "cuda",
     "distributed",
@@ -163,6 +166,8 @@ _LAZY_MODULES = (
     "jit",
     "linalg",
     "masked",
+    "mps",
+    "multiprocessing",
     "nn",
     "optim",
     "random",
@@ -172,6 +177,7 @@ _LAZY_MODULES = (
     "testing",
     "utils",
     "version",
+    "xpu",
 )
 _SECOND_SPELLINGS = (
     "alpha_dropout",
@@ -235,6 +241,23 @@ _LAZY_NAMES = {
     "TypedStorage": "storages",
     "UntypedStorage": "storages",
     "set_default_tensor_type": "legacy",
+    "_assert": "checks",
+    "_check": "checks",
+    "_check_index": "checks",
+    "_check_is_size": "checks",
+    "_check_not_implemented": "checks",
+    "_check_tensor_all": "checks",
+    "_check_type": "checks",
+    "_check_value": "checks",
+    "use_deterministic_algorithms": "settings",
+    "are_deterministic_algorithms_enabled": "settings",
+    "is_deterministic_algorithms_warn_only_enabled": "settings",
+    "set_deterministic_debug_mode": "settings",
+    "get_deterministic_debug_mode": "settings",
+    "set_float32_matmul_precision": "settings",
+    "get_float32_matmul_precision": "settings",
+    "set_warn_always": "settings",
+    "is_warn_always_enabled": "settings",
 }
 
 

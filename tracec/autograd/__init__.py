@@ -155,6 +155,10 @@ def __getattr__(name: str):
         from . import function
 
         return getattr(function, name)
+    if name == "Variable":
+        from .variable import Variable
+
+        return Variable
     if name == "functional":
         from importlib import import_module
 

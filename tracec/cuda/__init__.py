@@ -1,10 +1,11 @@
-"""CUDA devices. Without a GPU and CuPy `is_available()` is False, and using one is an error."""
+"""CUDA devices. Without a GPU and CuPy `is_available()` is False, and using one is an error; other
+questions are answered as PyTorch's CPU build does, see `absent.py`."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from ..device import Device
+from ..absent import fill
 
 
 @lru_cache(maxsize=1)
@@ -35,42 +36,7 @@ def require() -> None:
     raise NotImplementedError("tensors on CUDA devices are not supported yet by tracec")
 
 
-def current_device() -> int:
-    require()
-    return 0
-
-
-def synchronize(device=None) -> None:
-    require()
-
-
-def empty_cache() -> None:
-    """Frees cached device memory; there is none without a device."""
-
-
-def manual_seed(seed: int) -> None:
-    """Seeds the generator of the current device, if there is one."""
-
-
-def manual_seed_all(seed: int) -> None:
-    """Seeds the generators of all devices, of which there may be none."""
-
-
-def is_initialized() -> bool:
-    return False
-
-
-def get_device_name(device=None) -> str:
-    require()
-    return str(Device(device or "cuda"))
-
-
-def memory_allocated(device=None) -> int:
-    return 0
-
-
-def max_memory_allocated(device=None) -> int:
-    return 0
+fill(globals(), "CUDA")
 
 
 def __getattr__(name: str):
@@ -78,4 +44,11 @@ def __getattr__(name: str):
         from importlib import import_module
 
         return import_module(f"{__name__}.amp")
+    if name.endswith("Tensor"):
+        from ..legacy import tensor_type
+
+        value = tensor_type(name, "torch.cuda")
+        if value is not None:
+            globals()[name] = value
+            return value
     raise AttributeError(f"module 'tracec.cuda' has no attribute '{name}'")

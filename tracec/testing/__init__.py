@@ -101,3 +101,32 @@ def _array(t) -> np.ndarray:
     else:
         array = np.asarray(t)
     return array.astype("complex128" if array.dtype.kind == "c" else "float64")
+
+
+def assert_allclose(
+    actual, expected, rtol=None, atol=None, equal_nan: bool = True, msg: str = ""
+) -> None:
+    """`assert_close` under its old name: arrays and numbers are taken too, dtypes may differ."""
+    import warnings
+
+    from ..creation import as_tensor
+
+    warnings.warn(
+        "`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a "
+        "future release. Please use `torch.testing.assert_close()` instead.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    if not isinstance(actual, Tensor):
+        actual = as_tensor(actual)
+    if not isinstance(expected, Tensor):
+        expected = as_tensor(expected, dtype=actual.dtype)
+    if rtol is None and atol is None:
+        rtol, atol = max(
+            ({"f16": (1e-3, 1e-3), "bf16": (1e-2, 1e-3), "f32": (1e-4, 1e-5), "f64": (1e-5, 1e-8)}
+             .get(t.dtype.code, (0.0, 0.0)) for t in (actual, expected)),
+        )  # fmt: skip
+    assert_close(
+        actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=False,
+        msg=msg or None,
+    )  # fmt: skip
