@@ -159,10 +159,10 @@ def __getattr__(name: str):
         from .variable import Variable
 
         return Variable
-    if name == "functional":
+    if name in ("functional", "forward_ad"):
         from importlib import import_module
 
-        return import_module(".functional", __name__)
+        return import_module(f".{name}", __name__)
     if name in ("gradcheck", "gradgradcheck"):
         from . import check
 

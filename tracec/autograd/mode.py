@@ -7,6 +7,12 @@ import functools
 from .. import record
 
 
+class State:
+    """`dual`: whether a level of forward mode is open, which needs the graphs."""
+
+    dual = False
+
+
 class _Mode:
     """Switches the thread's grad mode inside a `with` block or a decorated function."""
 
@@ -18,6 +24,8 @@ class _Mode:
         return self(function) if callable(function) else self
 
     def __enter__(self) -> None:
+        if State.dual and not self.on:
+            raise NotImplementedError("no_grad inside forward_ad.dual_level()")
         tr = record._local.h.trace
         self.before = tr.grad
         tr.grad = self.on
