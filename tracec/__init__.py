@@ -254,8 +254,6 @@ _LAZY_NAMES = {
     "is_deterministic_algorithms_warn_only_enabled": "settings",
     "set_deterministic_debug_mode": "settings",
     "get_deterministic_debug_mode": "settings",
-    "set_float32_matmul_precision": "settings",
-    "get_float32_matmul_precision": "settings",
     "set_warn_always": "settings",
     "is_warn_always_enabled": "settings",
 }

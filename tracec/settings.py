@@ -1,14 +1,12 @@
-"""Switches of PyTorch that choose among its kernels or warnings. Results here are deterministic and
-products are computed in full precision whatever they say; they are remembered and told."""
+"""Switches of PyTorch for deterministic kernels and repeated warnings. Results here are always
+deterministic; what was asked for is remembered and told."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-_PRECISIONS = ("highest", "high", "medium")
 _MODES = ("default", "warn", "error")
-_state: dict[str, Any] = {"debug": 0, "fill": True, "precision": "highest", "always": False}
+_state: dict[str, Any] = {"debug": 0, "fill": True, "always": False}
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
@@ -45,22 +43,6 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
 
 def get_deterministic_debug_mode() -> int:
     return _state["debug"]
-
-
-def set_float32_matmul_precision(precision: str) -> None:
-    """How precise products of float32 matrices must be at least."""
-    if precision not in _PRECISIONS:
-        warnings.warn(
-            f"{precision} is not one of 'highest', 'high', or 'medium'; the current"
-            "setFloat32MatmulPrecision call has no effect.",
-            stacklevel=2,
-        )
-        return
-    _state["precision"] = precision
-
-
-def get_float32_matmul_precision() -> str:
-    return _state["precision"]
 
 
 def set_warn_always(b: bool, /) -> None:
