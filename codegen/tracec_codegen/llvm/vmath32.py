@@ -18,7 +18,7 @@ _EXP_LIMIT = 110.0
 def _exp_parts(r: Real, x: Value) -> tuple[Value, Value]:
     """(bits of n, exp(rest) - 1) with x = n log 2 + rest."""
     f = r.f
-    n, i = r.nearest(f.fmul(x, 1 / math.log(2)))
+    n, i = r.nearest(x, 1 / math.log(2))
     rest = r.fma(n, -_LN2_LOW, r.fma(n, -_LN2_HIGH, x))
     tail = r.fma(rest, r.poly(rest, table.EXP_32), 0.5)
     return i, r.fma(f.fmul(rest, rest), tail, rest)

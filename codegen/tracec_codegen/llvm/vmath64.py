@@ -21,7 +21,7 @@ TRIG_LIMIT = 1e6  # |x| above it needs a longer pi
 
 def _exp_parts(r: Real, x: Value, low: bool) -> tuple[Value, Value]:
     """(integer bits of n, expm1 of the rest) with x = n log 2 + rest."""
-    n, i = r.nearest(r.f.fmul(x, _LOG2E))
+    n, i = r.nearest(x, _LOG2E)
     rest = r.fma(n, -_LN2_LOW, r.fma(n, -_LN2_HIGH, x))
     square = r.f.fmul(rest, rest)
     if low:
@@ -119,7 +119,7 @@ def log1p(r: Real, x: Value, low: bool) -> Value:
 def _sin_cos(r: Real, x: Value, low: bool) -> tuple[Value, Value, Value]:
     """sin and cos of x less the nearest multiple i of pi/2, and i's bits."""
     f = r.f
-    n, i = r.nearest(f.fmul(x, 2 / math.pi))
+    n, i = r.nearest(x, 2 / math.pi)
     rest = x
     for part in _HALF_PI[:2] if low else _HALF_PI:
         rest = r.fma(n, -part, rest)

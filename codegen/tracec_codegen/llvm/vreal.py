@@ -6,7 +6,10 @@ import struct
 from collections.abc import Callable, Sequence
 
 from ..target import Target
-from .text import Function, Value, constant, element_of, lanes_of, with_element
+from .text import Function, Value, bits_of, constant, element_of, lanes_of, with_element
+
+# adding it rounds to a whole number, by double or not
+_MAGIC = {False: 1.5 * 2.0 ** 23, True: 1.5 * 2.0 ** 52}
 
 
 class Real:
@@ -18,6 +21,7 @@ class Real:
         self.integer = with_element(type, "i64" if self.double else "i32")
         self.mantissa = 52 if self.double else 23
         self.bias = 1023 if self.double else 127
+        self.sign = -1 << (63 if self.double else 31)  # the integer with only the sign's bit
 
     # ---- arithmetic ------------------------------------------------------------------------
 
@@ -89,13 +93,13 @@ class Real:
             return struct.unpack("<Q", struct.pack("<d", number))[0]
         return struct.unpack("<I", struct.pack("<f", number))[0]
 
-    def nearest(self, x: Value) -> tuple[Value, Value]:
-        """(n, i): the nearest whole number of a moderate x as float and as integer bits.
+    def nearest(self, x: Value, times: float = 1.0) -> tuple[Value, Value]:
+        """(n, i): the nearest whole number of a moderate x * times as float and as integer bits.
 
         `i` is n plus a constant that vanishes when shifted left by the exponent's position.
         """
-        magic = 1.5 * 2.0 ** self.mantissa
-        t = self.f.fadd(x, magic)
+        magic = _MAGIC[self.double]
+        t = self.f.fadd(x, magic) if times == 1.0 else self.fma(x, times, magic)
         return self.f.fsub(t, magic), self.bits(t)
 
     def power_of_two(self, i: Value) -> Value:
@@ -104,20 +108,48 @@ class Real:
         return self.real(f.shl(f.add(i, self.bias), self.mantissa))
 
     def scaled(self, v: Value, i: Value) -> Value:
-        """v * 2^n for the bits i of n; gradual underflow and overflow are right."""
+        """v * 2^n for the bits i of `nearest`; gradual underflow and overflow are right."""
         f = self.f
-        n = f.sub(i, self.ki(self.code(1.5 * 2.0 ** self.mantissa)))
+        if self._scales:
+            return self._scale_instruction(v, self._number(i))
+        n = f.sub(i, self.ki(self.code(_MAGIC[self.double])))
         half = f.ashr(n, 1) if not self.double else self._halved(n)
-        return f.fmul(self.shifted(v, half), self.power_of_two(f.sub(n, half)))
+        return f.fmul(f.fmul(v, self.power_of_two(half)), self.power_of_two(f.sub(n, half)))
+
+    def shifted(self, v: Value, i: Value) -> Value:
+        """v * 2^n for the bits i of `nearest`, where 2^n is a normal number."""
+        if self._scales:
+            return self._scale_instruction(v, self._number(i))
+        return self.f.fmul(v, self.power_of_two(i))
+
+    def _number(self, i: Value) -> Value:
+        """The whole number that `nearest` gave with these bits."""
+        return self.f.fsub(self.real(i), _MAGIC[self.double])
+
+    @property
+    def _scales(self) -> bool:
+        """Whether there is an instruction for v * 2^n."""
+        return self.target.isa == "avx512" and bits_of(self.type) * lanes_of(self.type) >= 128
+
+    def _scale_instruction(self, v: Value, n: Value) -> Value:
+        """v * 2^n by AVX-512's instruction, piece by piece if v fills several registers."""
+        f, lanes = self.f, lanes_of(v.type)
+        bits = bits_of(v.type) * lanes
+        if bits > 512:
+            half = lanes // 2
+            low, high = (
+                self._scale_instruction(f.shuffle(v, v, part), f.shuffle(n, n, part))
+                for part in (range(half), range(half, lanes)))
+            return f.shuffle(low, high, range(lanes))
+        name = f"llvm.x86.avx512.mask.scalef.p{'d' if self.double else 's'}.{bits}"
+        mask = constant(f"i{max(8, lanes)}", -1)
+        rounding = (constant("i32", 4),) if bits == 512 else ()  # as the mode register says
+        return f.call(name, v.type, v, n, v, mask, *rounding)
 
     def _halved(self, n: Value) -> Value:
         """floor(n / 2) of 64-bit integers in the range of exponents; AVX2 has no such shift."""
         f = self.f
         return f.sub(f.lshr(f.add(n, self.ki(4096)), 1), self.ki(2048))
-
-    def shifted(self, v: Value, i: Value) -> Value:
-        """v * 2^n for the bits i of n, where 2^n is a normal number."""
-        return self.f.fmul(v, self.power_of_two(i))
 
     def normalised(self, x: Value, denormals: bool = True) -> tuple[Value, Value]:
         """(m, e) with x = m * 2^e and m in [sqrt(1/2), sqrt(2)); for positive finite x."""
