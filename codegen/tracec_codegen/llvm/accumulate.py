@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from tracec_ir.dtypes import DType, b1
+from tracec_ir.dtypes import DType, b1, f64
 
 from .memory import combine, identity
 from .state import register_type
@@ -66,6 +66,10 @@ class Accumulator:
         """The total including a partial state."""
         return self.merge(total, partial)
 
+    def first_partial(self, partial: Parts) -> Parts:
+        """The total of one partial state."""
+        return partial
+
     def add_total(self, a: Parts, b: Parts) -> Parts:
         """One total for two."""
         return self.merge(a, b)
@@ -89,6 +93,10 @@ class Accumulator:
             return [self.f.icmp("ne", total[0], 0)]
         return list(total)
 
+    def finish_across(self, total: Parts) -> list[Value]:
+        """The result over all lanes."""
+        return self.finish(self.across(total))
+
     def with_init(self, result: Value, init: Value) -> Value:
         """The result combined with what the carry started from."""
         return combine(self.f, self.kind, init, result, self.dtype)
@@ -104,9 +112,37 @@ class FloatSum(Accumulator):
         rounded, error = self._exact_sum(total[0], partial[0])
         return [rounded, self.f.fadd(total[1], error)]
 
+    def first_partial(self, partial: Parts) -> Parts:
+        return [partial[0], constant(partial[0].type, 0)]
+
     def add_total(self, a: Parts, b: Parts) -> Parts:
         rounded, error = self._exact_sum(a[0], b[0])
         return [rounded, self.f.fadd(self.f.fadd(a[1], b[1]), error)]
+
+    def across(self, total: Parts) -> Parts:
+        if self.type != "float" or lanes_of(total[0].type) < 4:
+            return super().across(total)
+        f, whole = self.f, self._across_in_double(total)
+        rounded = f.cast("fptrunc", whole, "float")
+        rest = f.cast("fptrunc", f.fsub(whole, f.cast("fpext", rounded, "double")), "float")
+        return [rounded, rest]
+
+    def finish_across(self, total: Parts) -> list[Value]:
+        if self.type != "float" or lanes_of(total[0].type) < 4:
+            return super().finish_across(total)
+        return [self.f.cast("fptrunc", self._across_in_double(total), "float")]
+
+    def _across_in_double(self, total: Parts) -> Value:
+        """The sum over the lanes; in double that of so few floats needs no record of errors."""
+        f, (wide, error) = self.f, (self.f.cast("fpext", x, "double") for x in total)
+        if not _is_zero(total[1]):
+            wide = f.fadd(wide, f.select(self._usable(error), error, constant(error.type, 0)))
+        (whole,) = Accumulator(f, self.kind, f64, 64).across([wide])
+        return whole
+
+    def _usable(self, error: Value) -> Value:
+        """Whether an error is a number: neither infinite nor NaN."""
+        return self.f.fcmp("oeq", self.f.fsub(error, error), 0)
 
     def _exact_sum(self, a: Value, b: Value) -> tuple[Value, Value]:
         """The rounded sum and what rounding lost."""
@@ -117,8 +153,7 @@ class FloatSum(Accumulator):
 
     def finish(self, total: Parts) -> list[Value]:
         f, (s, error) = self.f, total
-        usable = f.fcmp("oeq", f.fsub(error, error), 0)  # neither infinite nor NaN
-        return [f.select(usable, f.fadd(s, error), s)]
+        return [s if _is_zero(error) else f.select(self._usable(error), f.fadd(s, error), s)]
 
 
 class FloatExtreme(Accumulator):
@@ -199,6 +234,10 @@ class ArgExtreme(Accumulator):
     def finish(self, total: Parts) -> list[Value]:
         value = self.f.icmp("ne", total[0], 0) if self.dtype is b1 else total[0]
         return [value, total[1]]
+
+
+def _is_zero(value: Value) -> bool:
+    return str(value) == str(constant(value.type, 0))
 
 
 def make(f: Function, kind: str, dtype: DType, bits: int) -> Accumulator:
