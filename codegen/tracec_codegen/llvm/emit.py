@@ -26,6 +26,7 @@ from ..kernel.core import (
     Update,
 )
 from ..target import Target
+from . import quotient
 from .index import IndexEmitter
 from .loops import LoopEmitter
 from .memory import MemoryEmitter
@@ -94,6 +95,7 @@ class _KernelEmitter:
                 self.loops.loop(statement, low, high)
             else:
                 self.body([statement])
+        self.loops.stream.fence()
         f.ret()
 
     def body(self, body: list) -> None:
@@ -140,6 +142,9 @@ class _KernelEmitter:
             return
         level = max((a.level for a in args), default=0)
         lanes = max((a.lanes for a in args), default=1)
+        if st.op == "div" and quotient.applies(s, *args):
+            s.define(st.name, quotient.quotient(s, *args), st.dtype, level)
+            return
         with s.at(level):
             values = [s.spread(a, lanes) for a in args]
             value = lower(s, st.op, values, tuple(a.dtype for a in args), st.dtype, st.attrs)

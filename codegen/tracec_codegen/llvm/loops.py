@@ -18,6 +18,7 @@ from .accumulate import Accumulator, ArgExtreme, Parts, make
 from .analysis import body_weight, lane_bits, narrow_memory, nested_kinds, used_names
 from .index import IndexEmitter, is_positive
 from .memory import combine, identity
+from .prefetch import Prefetch, plan
 from .scalar import convert
 from .split import find_cuts, index_definitions, outcomes
 from .state import Lanes, State, register_type
@@ -26,6 +27,7 @@ from .text import Value, constant, vector_type
 
 _WIDE_WEIGHT = 60  # heavier bodies would need more registers than there are
 _MOST_VECTORS = 4
+_LINE = 64  # bytes of a cache line
 _BLOCK_TURNS = 32  # turns of the unrolled loop between two merges into the total
 
 
@@ -49,10 +51,14 @@ class LoopEmitter:
         self.running: dict[str, _Running] = {}
         self.values = index_definitions(state.kernel.body)
         self.stream = StreamEmitter(state, index)
+        self.prefetches: dict[str, list[Prefetch]] = {}
 
     def loop(self, loop: Loop, low: Value | None = None, high: Value | None = None) -> None:
         """Emit a loop; `low` and `high` restrict a parallel one."""
         self.stream.open.append(loop)
+        if self.s.lanes is None:
+            sizes = {b.name: b.dtype.itemsize for b in self.s.kernel.bufs}
+            self.prefetches.update(plan(loop, self.stream, sizes))
         self._loop(loop, low, high)
         self.stream.open.pop()
 
@@ -214,7 +220,7 @@ class LoopEmitter:
     def _finish(self, loop: Loop, accumulators: list[Accumulator], totals: list[Parts],
                 across: bool) -> None:
         for carry, a, total in zip(loop.carries, accumulators, totals, strict=True):
-            results = a.finish(a.across(total) if across else total)
+            results = a.finish_across(total) if across else a.finish(total)
             neutral = not isinstance(carry, Carry) or (
                 not isinstance(carry.init, str) and _neutral(carry))
             if not neutral:
@@ -345,8 +351,7 @@ class LoopEmitter:
             s.streaming = streaming
             self._run(loop, [], [], low, high, lanes, unroll, bits, runs)
             s.streaming = False
-            if streaming:
-                self.stream.fence()
+            self.stream.used |= streaming
 
         with s.scope(runs=runs):  # what both versions share is put in front of this scope
             condition = self.stream.condition(loop, low, lanes)
@@ -401,7 +406,9 @@ class LoopEmitter:
             while len(partials) > 1:
                 partials = [a.merge(partials[i], partials[i + 1]) if i + 1 < len(partials)
                             else partials[i] for i in range(0, len(partials), 2)]
-            totals[k] = a.add_partial(totals[k], partials[0])
+            fresh = totals[k] == a.total_start(width)
+            totals[k] = (a.first_partial(partials[0]) if fresh
+                         else a.add_partial(totals[k], partials[0]))
         return totals
 
     def _lane_copy(self, loop: Loop, base: Value, offset: int, high: Value, lanes: int,
@@ -414,9 +421,18 @@ class LoopEmitter:
         s.lanes = Lanes(loop.var, lanes, base, offset, mask, s.depth)
         s.define(loop.var, base, i64, natural=True)
         try:
+            if mask is None:
+                self._prefetch(loop, offset)
             self.emit_body(loop.body)
         finally:
             s.lanes = None
+
+    def _prefetch(self, loop: Loop, offset: int) -> None:
+        """Ask for what other passes over the row will touch first."""
+        for wanted in self.prefetches.get(loop.var, ()):
+            if offset * self.s.buffers[wanted.buf][1].itemsize % _LINE == 0:
+                address = self.index.access(wanted.buf, wanted.index).address
+                self.s.f.prefetch(address, write=wanted.write, locality=3 if wanted.near else 2)
 
     def _scalar_copy(self, loop: Loop, base: Value, copy: int) -> None:
         s = self.s
