@@ -24,6 +24,7 @@ from .split import find_cuts, index_definitions, outcomes
 from .state import Lanes, State, register_type
 from .stream import StreamEmitter
 from .text import Value, constant, vector_type
+from .transpose import TransposeEmitter
 
 _WIDE_WEIGHT = 60  # heavier bodies would need more registers than there are
 _MOST_VECTORS = 4
@@ -51,6 +52,7 @@ class LoopEmitter:
         self.running: dict[str, _Running] = {}
         self.values = index_definitions(state.kernel.body)
         self.stream = StreamEmitter(state, index)
+        self.transposes = TransposeEmitter(state, index, emit_body)
         self.prefetches: dict[str, list[Prefetch]] = {}
 
     def loop(self, loop: Loop, low: Value | None = None, high: Value | None = None) -> None:
@@ -80,7 +82,18 @@ class LoopEmitter:
         if loop.kind == "reduce" or self._only_sums_up(loop):
             self._reduce(loop, high)
         else:
+            loads = self.transposes.match(loop)
+            if loads and str(low) == "0":
+                self.transposes.emit(loop, loads, self._ordinary)
+            else:
+                self._serial(loop, low, high)
+
+    def _ordinary(self, loop: Loop, low: Value, high: Value) -> None:
+        """A range of a loop, nothing transposed."""
+        if loop.kind == "serial":
             self._serial(loop, low, high)
+        else:
+            self.loop(loop, low, high)
 
     def _vectors(self, loop: Loop, lanes: int) -> int:
         """Machine vectors per value in a lane loop around other loops: several use whole cache

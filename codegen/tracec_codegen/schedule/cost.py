@@ -22,6 +22,7 @@ SERIAL_OP = 1.0  # nanoseconds of one op on one element when it does not vectori
 
 _INTERPRETED_OP = 3_000.0  # nanoseconds of overhead of one NumPy call with its bookkeeping
 _INTERPRETED_ELEMENT = 1.5
+_INTERPRETED_COPY = 3.0  # nanoseconds an element of a view that is copied, which may step far
 _COMPILE_BASE = 2_000_000.0
 _COMPILE_OP = 250_000.0
 _OTHER = {"philox": 90.0, "gather": 4.0, "const": 0.0, "iota": 0.0, "broadcast": 0.0,
@@ -63,12 +64,16 @@ def interpreter_cost(func: Func) -> tuple[float, float]:
     """(nanoseconds of one run of `func` by the interpreter beyond what compiled code would take,
     nanoseconds that compiling it is likely to cost)."""
     run = price = 0.0
-    for op in executable(func).walk():
+    flat = executable(func)
+    copied = set(flat.results)  # views are free until they must be copied into memory of their own
+    for op in flat.walk():
         elements = sum(
             known(dims.product(r.shape)) for r in op.results if isinstance(r.type, TensorType)
         )
         if op.name in _MOVEMENT:
             run += _INTERPRETED_OP / 2
+            if any(r in copied for r in op.results):
+                run += _INTERPRETED_COPY * elements
             continue
         work = max(1.0, op_cost(op.name) / 4) + _depth(op) * _INTERPRETED_DEPTH.get(op.name, 1.0)
         run += _INTERPRETED_OP + _INTERPRETED_ELEMENT * elements * work

@@ -12,7 +12,7 @@ from tracec_ir.types import ScalarType, TensorType
 
 from ..kernel.core import Buf, Kernel, Number, Scratch, Size
 from ..program import Buffer, ErrorSite, KernelStep, Program
-from . import cost, indexing, loops
+from . import cost, indexing, loops, tiling
 from .body import Body, Frame
 from .fuse import Group
 from .indexing import Index
@@ -125,6 +125,18 @@ class KernelMaker:
         kind = loops.kind_for(frames[lane].extent, innermost)
         if kind != innermost and lane and cost.known(frames[lane - 1].extent) >= 8:
             lane, kind = lane - 1, innermost  # the short axis is then done in each lane
+        tiles = None
+        if kind == "vector" and lane == len(frames) - 1 and lane and not unroll:
+            tiles = tiling.turned(self.body, frames)
+        if tiles is not None:
+            frames = tiles
+            kinds = ["serial"] * (len(frames) - 1) + [kind]
+            outer = frames[:-2]
+            if parallel and outer:
+                frames = _outermost(frames, _parallel_frame(outer, -1, block))
+                kinds[0] = "parallel"
+            self.body.place(loops.nest(frames, kinds))
+            return
         kinds = ["serial"] * len(frames)
         kinds[lane] = kind
         if parallel:

@@ -1,4 +1,4 @@
-"""Kernels that go over rows: exact division by one number, prefetching, streaming, sums of lanes."""
+"""Kernels over rows: division by one number, prefetching, streaming, sums over the lanes."""
 
 import numpy as np
 import pytest
@@ -21,15 +21,15 @@ from tracec_codegen.target import host_target, named_target
 from tracec_ir.dims import symbol
 from tracec_ir.dtypes import f32, f64
 
-R, I, J = symbol("r"), symbol("i"), symbol("j")
+R, C, J = symbol("r"), symbol("i"), symbol("j")
 
 
 def divided(dtype, width: int) -> Kernel:
     """y[r, i] = x[r, i] / d[r]"""
     body = [
-        Load("%x", "x", R * width + I, dtype),
+        Load("%x", "x", R * width + C, dtype),
         Scalar("%q", "div", ("%x", "%d"), dtype),
-        Store("y", R * width + I, "%q"),
+        Store("y", R * width + C, "%q"),
     ]
     rows = Loop("r", 64, "parallel", [Load("%d", "d", R, dtype), Loop("i", width, "vector", body)])
     return Kernel("divided", [Buf("x", dtype), Buf("d", dtype), Buf("y", dtype, "out")], [], [rows])
@@ -63,9 +63,9 @@ def test_division_by_one_number_is_exact(dtype, width: int) -> None:
 def normalised(rows: int, width: int) -> Kernel:
     """Two passes over each row: a sum of exponentials kept in scratch, then a quotient."""
     first = [
-        Load("%0", "x", R * width + I, f32),
+        Load("%0", "x", R * width + C, f32),
         Scalar("%1", "exp", ("%0",), f32),
-        Store("s", I, "%1"),
+        Store("s", C, "%1"),
         Update("%t", "%1"),
     ]
     second = [
@@ -101,7 +101,7 @@ def test_the_heavy_pass_asks_for_what_other_passes_touch_first() -> None:
     wanted = plan(normalised(64, 1024))
     # what the last pass stores is asked for in the first one, for the same row; the input of the
     # next row while this one is stored
-    assert wanted["i"] == [prefetch.Prefetch("y", R * 1024 + I, True, True)]
+    assert wanted["i"] == [prefetch.Prefetch("y", R * 1024 + C, True, True)]
     assert wanted["j"] == [prefetch.Prefetch("x", R * 1024 + 1024 + J, False, True)]
     short = plan(normalised(64, 64))["j"]
     assert short == [prefetch.Prefetch("x", R * 64 + 256 + J, False, True)]
@@ -133,7 +133,7 @@ def test_what_a_kernel_touches_decides_about_streaming() -> None:
 
 def test_lanes_are_added_up_exactly_enough() -> None:
     """Lanes that cancel: the sum of partial sums is rounded once."""
-    body = [Load("%0", "x", I, f32), Update("%t", "%0")]
+    body = [Load("%0", "x", C, f32), Update("%t", "%0")]
     kernel = Kernel(
         "sum",
         [Buf("x", f32), Buf("y", f32, "out")],
