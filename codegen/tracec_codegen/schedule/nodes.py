@@ -22,6 +22,9 @@ from .expressions import inlinable
 from .indexing import Index
 
 _CHAIN = 48  # ops that are computed in one expression at most
+_MOST_AGAIN = 48.0  # operations of one element that are done again rather than kept
+_VIEWS = 16  # places that are told apart
+_MOVES = ("slice", "pad", "permute", "concat", "strided")
 OWN_LOOPS = ("scan", "scatter", "write", "concat")  # ops whose loops are lowered by themselves
 _FEW_PARTS = 4  # parts of a concatenation up to which readers choose among them
 _SELECTS = 32_768  # choices up to which they do so anyhow
@@ -205,6 +208,8 @@ class Nodes:
                 reason = f"{nodes} kernels or loops read it and it costs {chain:.0f} operations"
             if not reason and chain >= cost.EXPENSIVE and self._repeated(v):
                 reason = f"it is read repeatedly and costs {chain:.0f} operations"
+            if not reason and chain * (self._views[v] - 1) >= _MOST_AGAIN:
+                reason = f"it is read at {self._views[v]} places and costs {chain:.0f} operations"
             if not reason and length >= _CHAIN:
                 reason = "the expression is long"
             if reason and not (op.name in ("const", "iota") and v not in must):
@@ -237,24 +242,35 @@ class Nodes:
                 self.of[v] = node
 
     def _readers(self, must: dict, heavy: dict[Op, str]) -> dict[Value, tuple[int, int]]:
-        """Per value: how many ops use it, and how many nodes read it through inlined ops."""
+        """Per value: how many ops use it, and how many nodes read it through inlined ops; notes
+        at how many places of it one element of a node is computed from, as far as moves tell."""
         uses: dict[Value, int] = {}
         masks: dict[Value, int] = {}
         bit = 0
         for v in self.func.results:
             uses[v] = uses.get(v, 0) + 1
-        self._broadcast: dict[Value, bool] = {}
+        places: dict[Value, frozenset[int]] = {}
+        known: dict[tuple[int, int], int] = {}  # (move, place behind it) -> place
         for op in reversed(self.func.ops):
             whole = bool(heavy[op]) or op.result in must
             reach = 0
             if whole:
                 reach = 1 << bit
                 bit += 1
+                read = frozenset((known.setdefault((id(op), -1), len(known)),))
             else:
                 reach = masks.get(op.result, 0)
+                read = places.get(op.result, frozenset())
+            if op.name in _MOVES:
+                read = frozenset(known.setdefault((id(op), p), len(known)) for p in read)
             for x in op.operands:
                 uses[x] = uses.get(x, 0) + 1
                 masks[x] = masks.get(x, 0) | reach
+                before = places.get(x, frozenset())
+                if len(before) < _VIEWS:
+                    places[x] = before | read
+        self._views = {op.result: len(places.get(op.result, ())) for op in self.func.ops
+                       if not heavy[op]}  # fmt: skip
         return {
             op.result: (uses.get(op.result, 0), bin(masks.get(op.result, 0)).count("1"))
             for op in self.func.ops
@@ -277,6 +293,7 @@ class Nodes:
         return False
 
     _users: dict[Value, list[Op]] | None = None
+    _views: dict[Value, int]
 
     # -- what a node reads --------------------------------------------------------------------
     def _probe(self, node: Node) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from tests.unit.schedule.execute import run_program
 from tracec_codegen.kernel.core import Scratch
+from tracec_codegen.kernel.printer import kernel_text
 from tracec_codegen.program import Program
 from tracec_codegen.schedule import schedule
 from tracec_codegen.target import named_target
 from tracec_ir import dims, dtypes
+from tracec_ir.autodiff import grad_func
 from tracec_ir.builder import Builder
 from tracec_ir.core import Func, Value
 from tracec_ir.expand import expand
 from tracec_ir.interp import run
+from tracec_ir.passes.pipeline import lower
 from tracec_ir.types import ScalarType, TensorType
 
 TARGET = named_target("avx2")
@@ -288,3 +293,42 @@ def test_wide_column_sums_over_few_outer_rows(outer):
     halves = f32(outer, 4, 480 // outer, 32)
     program = check(body, halves, halves, rtol=2e-4)
     assert len(program.steps) == 2
+
+
+def test_what_is_read_at_many_places_is_computed_once():
+    """An expensive value read at shifted positions of one reader is stored; a cheap one is not."""
+
+    def shifted(b, v, pads):
+        zero = b.const(0.0, dtypes.f32)
+        moved = [b.emit1("pad", v, zero, low=(k,), high=(8 - k,), interior=(0,)) for k in pads]
+        out = moved[0]
+        for m in moved[1:]:
+            out = b.add(out, m)
+        return out
+
+    def costly(b, x):
+        return shifted(b, b.exp(b.exp(b.exp(x))), (0, 3, 8))
+
+    program = check(costly, f32(40))
+    assert any("read at 3 places" in note for note in program.notes)
+    assert sum(len(s.kernel.bufs) for s in program.steps) > 2
+    cheap = check(lambda b, x: shifted(b, b.neg(x), (0, 3, 8)), f32(40))
+    assert not any("places" in note for note in cheap.notes) and len(cheap.buffers) == 2
+
+
+def test_which_element_is_the_largest_of_overlapping_windows_is_found_once():
+    def pooled(b, x):
+        y = b.max_pool2d(x, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(1, 1),
+                         ceil_mode=False)  # fmt: skip
+        return b.reduce(y, "sum", (0, 1, 2, 3))
+
+    b = Builder()
+    x = Value(f32(1, 2, 9, 9), name="x")
+    func = lower(grad_func(b.func("f", [x], [pooled(b, x)]), [0]))
+    program = schedule(func, TARGET)
+    # of the windows for their maxima, for the places of those, and of the places: 9 each
+    loads = [len(re.findall("= load ", kernel_text(s.kernel))) for s in program.steps]
+    assert sum(loads) <= 3 * 9, loads
+    args = [*numbers(x.type), np.float32(1.0)]
+    for want, found in zip(run(func, *args), run_program(program, args), strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-6)
