@@ -51,6 +51,7 @@ class Body:
         self.ranges: dict[str, Dim] = {}
         self.bound: dict[Value, str] = {}  # values that are one scalar here
         self.kept: dict[Value, tuple[str, Callable[[Index], Dim]]] = {}  # in scratch or stored
+        self.indices: dict[str, Dim] = {}  # scalars that are index expressions
         self._count = 0
         self.uses_error = False
 
@@ -122,7 +123,9 @@ class Body:
         if isinstance(index, int):
             return self.const(index, dtypes.i64)
         key = ("index", index)
-        return self._emit(key, self.depth((), (index,)), lambda n: IndexValue(n, index, dtypes.i64))
+        name = self._emit(key, self.depth((), (index,)), lambda n: IndexValue(n, index, dtypes.i64))
+        self.indices[name] = index
+        return name
 
     def load(self, buf: str, index: Dim, dtype: DType, mask: str = "") -> str:
         """buf[index], or 0 where the mask is false."""
@@ -198,9 +201,12 @@ class Body:
             return self.scalar("cast", (self.load(buf, 0, dtypes.i64),), dtypes.b1)
         return self.load(buf, 0, v.dtype)
 
-    def checked(self, raw: str, size: Dim, mask: str, site: tuple) -> str:
+    def checked(self, raw: str, size: Dim, mask: str, site: tuple) -> Dim:
         """A gathered or scattered index: negative ones count from the end; one outside is an error
-        (and becomes a safe one). Returns the name of the index scalar."""
+        (and becomes a safe one). One that is certainly inside stays the expression it is."""
+        known = self.indices.get(raw)
+        if known is not None and self._inside(known, size):
+            return known
         limit, zero = self.index(size), self.const(0, dtypes.i64)
         negative = self.scalar("lt", (raw, zero), dtypes.b1)
         wrapped = self.scalar("add", (raw, limit), dtypes.i64)
@@ -219,4 +225,15 @@ class Body:
             self.uses_error = True
         last = self.scalar("sub", (limit, self.const(1, dtypes.i64)), dtypes.i64)
         capped = self.scalar("minimum", (index, last), dtypes.i64)
-        return self.scalar("maximum", (capped, zero), dtypes.i64)
+        return dims.symbol(self.scalar("maximum", (capped, zero), dtypes.i64))
+
+    def _inside(self, index: Dim, size: Dim) -> bool:
+        """Whether 0 <= index < size is certain."""
+        low = indexing.lower(index, self.ranges)
+        high = indexing.upper(index, self.ranges)
+        return (
+            low is not None
+            and high is not None
+            and indexing.nonnegative(low)
+            and indexing.nonnegative(size - 1 - high)
+        )

@@ -168,8 +168,7 @@ def _gather(body: Body, op: Op, index: Index, mask: str) -> str:
     at = {}
     for axis, ix in zip(axes, indices, strict=True):
         raw = body.value(ix, index[:rank], mask)
-        name = body.checked(raw, x.shape[axis], mask, (op, axis))
-        at[axis] = dims.symbol(name)
+        at[axis] = body.checked(raw, x.shape[axis], mask, (op, axis))
     rest = iter(index[rank:])
     source = tuple(at[k] if k in at else next(rest) for k in range(x.rank))
     return body.value(x, source, mask)

@@ -194,16 +194,37 @@ def _scatter(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     at: dict[int, Dim] = {}
     for axis, ix in zip(axes, indices, strict=True):
         raw = body.value(ix, index[:rank])
-        at[axis] = dims.symbol(body.checked(raw, base.shape[axis], "", (op, axis)))
+        at[axis] = body.checked(raw, base.shape[axis], "", (op, axis))
     tail = iter(index[rank:])
     place = tuple(at[k] if k in at else next(tail) for k in range(base.rank))
     name = body.value(values, index)
     combine = {"set": ""}.get(kind, kind)
     _store(maker, out, indexing.flatten(place, base.shape), name, combine)
-    inner = [body.close() for _ in rest][::-1]
-    outer = [body.close() for _ in lead][::-1]
+    disjoint = len(rest)
+    while disjoint < len(lead) + len(rest) and _spreads(body, place, [*lead, *rest][-disjoint - 1]):
+        disjoint += 1
+    inner = [body.close() for _ in range(disjoint)][::-1]
+    outer = [body.close() for _ in range(len(lead) + len(rest) - disjoint)][::-1]
     _place_scatter(maker, outer, inner)
     return _named(storage, maker, op)
+
+
+def _spreads(body: Body, place: tuple[Dim, ...], loop: Dim) -> bool:
+    """Whether the turns of an indexed loop certainly change different elements: one coordinate
+    steps with its variable, and no other depends on it."""
+    (variable,) = dims.symbols(loop)
+    depth = body.level[variable.name]
+    found = False
+    for axis in place:
+        names = {s.name for s in dims.symbols(axis)}
+        if any(n.startswith("%") and body.level.get(n, 0) >= depth for n in names):
+            return False  # an index read from memory in this loop
+        if variable.name in names:
+            step = indexing.coefficient(axis, variable.name)
+            if found or not isinstance(step, int) or step == 0:
+                return False
+            found = True
+    return found
 
 
 def _place_scatter(maker: KernelMaker, outer: list, inner: list) -> None:

@@ -332,3 +332,27 @@ def test_which_element_is_the_largest_of_overlapping_windows_is_found_once():
     args = [*numbers(x.type), np.float32(1.0)]
     for want, found in zip(run(func, *args), run_program(program, args), strict=True):
         np.testing.assert_allclose(found, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["add", "set"])
+def test_places_that_count_up_are_not_checked(kind):
+    """Scattering with (i[k], j): along j no two elements meet, so it is the loop over lanes."""
+
+    def body(b, base, values, i):
+        j = b.broadcast_to(b.emit1("iota", size=6, dtype=dtypes.i64), (5, 6))
+        rows = b.broadcast_to(b.reshape(i, (5, 1)), (5, 6))
+        return b.emit1("scatter", base, values, rows, j, axes=(0, 1), kind=kind)
+
+    i64 = TensorType(dtypes.i64, (5,))
+    program = check(body, f32(4, 6), f32(5, 6), i64)
+    text = kernel_text(program.steps[-1].kernel)
+    assert text.count("check ") == 1 and "vector" in text
+
+
+def test_gathering_in_order_is_reading():
+    program = check(
+        lambda b, x: b.emit1("gather", x, b.emit1("iota", size=5, dtype=dtypes.i64), axes=(0,)),
+        f32(9, 4),
+    )
+    (step,) = program.steps
+    assert not step.kernel.uses_error
