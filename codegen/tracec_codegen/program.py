@@ -83,7 +83,8 @@ class Ref:
 class CallStep:
     """A call of `symbol` of the native library, which follows the kernel ABI. `words` are its
     arguments in order: addresses (Ref) and i64 numbers (dims). It is launched over `extent`
-    iterations, with the runner's `grain` and `scratch` bytes for each thread."""
+    iterations, with the runner's `grain` and `scratch` bytes for each thread. `adds`: it adds to
+    what the `outs` hold."""
 
     symbol: str
     words: tuple[Ref | Dim, ...]
@@ -93,11 +94,13 @@ class CallStep:
     scratch: int = 0
     cost: float = 0.0
     origin: tuple[str, ...] = ()
+    adds: bool = False
 
     @property
     def reads(self) -> set[int]:
         """Buffers that it reads."""
-        return {w.buffer for w in self.words if isinstance(w, Ref)} - set(self.outs)
+        named = {w.buffer for w in self.words if isinstance(w, Ref)}
+        return named if self.adds else named - set(self.outs)
 
     @property
     def writes(self) -> set[int]:

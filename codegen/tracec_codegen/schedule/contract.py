@@ -65,8 +65,9 @@ def dot_reads(op: Op) -> list[Value]:
     return [v for v, _, _ in operand_views(op)]
 
 
-def call_dot(storage: Storage, op: Op, target: Target) -> None:
-    """Appends the library calls of a dot (one, unless the batch has irregular strides)."""
+def call_dot(storage: Storage, op: Op, target: Target, total: Value | None = None) -> None:
+    """Appends the library calls of a dot (one, unless the batch has irregular strides). `total` is
+    a sum of products whose buffer holds the earlier ones: this one is added to it."""
     from ..llvm.gemm import gemm_parts, gemm_scratch_bytes, gemm_symbol
     from .opaque import finish_outputs
 
@@ -75,7 +76,8 @@ def call_dot(storage: Storage, op: Op, target: Target) -> None:
     (va, sa, oa), (vb, sb, ob) = operand_views(op)
     batch = list(a.shape[:-2])
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    out = finish_outputs(storage, op.result)
+    adds = total is not None
+    out = finish_outputs(storage, op.result if total is None else total)
     hints = [cost.known(x) for x in (m, n, k)]
     calls = batch_loops(batch, sa[:-2], sb[:-2], m * n)
     assert calls is not None
@@ -85,7 +87,8 @@ def call_dot(storage: Storage, op: Op, target: Target) -> None:
     for at_a, at_b, at_c in offsets:
         words = (
             Ref(storage.of[va], oa + at_a), Ref(storage.of[vb], ob + at_b), Ref(out, at_c),
-            step_a, step_b, step_c, m, n, k, sa[-2], sa[-1], sb[-2], sb[-1], n, parts, 0, 0, 0,
+            step_a, step_b, step_c, m, n, k, sa[-2], sa[-1], sb[-2], sb[-1], n, parts,
+            int(adds), 0, 0,
             )  # fmt: skip
         work = hints[0] * hints[1] * hints[2] * count * _FLOP[code]
         storage.program.steps.append(
@@ -98,6 +101,7 @@ def call_dot(storage: Storage, op: Op, target: Target) -> None:
                 gemm_scratch_bytes(target, code),
                 cost.LAUNCH + work,
                 ("dot",),
+                adds,
             )  # fmt: skip
         )
 

@@ -48,14 +48,13 @@ class Storage:
 
     def destinations(self, v: Value) -> list[int]:
         """The buffers that whoever computes v must fill."""
-        found = self.outputs.get(v)
-        if found:
-            return found
-        heir = self.heirs.get(v)
-        if heir is not None:
-            self.outputs[v] = self.destinations(heir)[:1]
-            return self.outputs[v]
-        self.outputs[v] = [self.new(v)]
+        chain = [v]  # values that continue in one another's memory
+        while chain[-1] not in self.outputs and chain[-1] in self.heirs:
+            chain.append(self.heirs[chain[-1]])
+        if not self.outputs.get(chain[-1]):
+            self.outputs[chain[-1]] = [self.new(chain[-1])]
+        for earlier in chain[:-1]:
+            self.outputs[earlier] = self.outputs[chain[-1]][:1]
         return self.outputs[v]
 
 

@@ -20,6 +20,7 @@ from . import cost
 from .body import Body
 from .expressions import inlinable
 from .indexing import Index
+from .running import running_sums
 
 _CHAIN = 48  # ops that are computed in one expression at most
 _MOST_AGAIN = 48.0  # operations of one element that are done again rather than kept
@@ -163,6 +164,7 @@ class Nodes:
         self.all: list[Node] = []
         self.of: dict[Value, Node] = {}
         self.notes: list[str] = []
+        self.sums: dict[Op, tuple[Value, Op]] = {}  # additions of a product to a sum of products
         self._choose(stored_reads)
         for order, node in enumerate(self.all):
             node.order = order
@@ -172,7 +174,9 @@ class Nodes:
                 self._probe(node)
             else:
                 assert node.op is not None
-                node.reads = [(v, ()) for v in stored_reads(node.op)]
+                total = self.sums.get(node.op)
+                stored = stored_reads(total[1] if total else node.op)
+                node.reads = [(v, ()) for v in (*(total[:1] if total else ()), *stored)]
 
     # -- which values get a node --------------------------------------------------------------
     def _choose(self, stored_reads: Callable[[Op], list[Value]]) -> None:
@@ -189,13 +193,19 @@ class Nodes:
                     must.setdefault(v, f"{op.name} reads it whole")
             elif op.name == "strided" and not self._is_held(op.operands[0], heavy):
                 must.setdefault(op.operands[0], "it is read through a strided view")
+        products = {op for op, kind in heavy.items() if op.name == "dot" and kind == "opaque"
+                    and op.operands[0].dtype.code in ("f32", "f64")}  # fmt: skip
+        self.sums = running_sums(self.func, products)
+        added = {dot for _, dot in self.sums.values()}
+        heavy.update(dict.fromkeys(self.sums, "opaque"))
         readers = self._readers(must, heavy)
         price: dict[Value, float] = {}
         depth: dict[Value, int] = {}
         for op in self.func.ops:
             kind = heavy[op]
             if kind:
-                self._add_heavy(op, kind)
+                if op not in added:
+                    self._add_heavy(op, kind)
                 continue
             own = cost.op_cost(op.name)
             n = terms(op)

@@ -11,6 +11,7 @@ from tracec_ir.types import TensorType
 from ..program import Program
 from ..target import Target
 from . import cost
+from .contract import call_dot
 from .donate import apply_donations, reuse_dying
 from .fuse import Group, fuse
 from .lower import KernelMaker, Storage, copy_step, group_cost
@@ -39,6 +40,7 @@ class _Scheduler:
     def run(self) -> Program:
         self._declare()
         nodes = Nodes(self.func, stored_reads)
+        self.sums = nodes.sums
         groups = fuse(nodes, self.program.notes)
         needed = self._needed(groups)
         self._plan_heirs(groups)
@@ -123,6 +125,9 @@ class _Scheduler:
         params = {p: i for i, p in enumerate(self.func.params)}
         for position in range(len(groups) - 1, -1, -1):
             (node, *_) = groups[position].nodes
+            if node.op in self.sums:
+                self.storage.heirs[self.sums[node.op][0]] = node.op.result
+                continue
             if node.op is None or node.op.name not in ("write", "scatter") or node.kind != "own":
                 continue
             base, v = node.op.operands[0], node.op.result
@@ -144,6 +149,9 @@ class _Scheduler:
         self.program.steps.append(maker.finish(name))
 
     def _opaque(self, node: Node) -> None:
+        if node.op in self.sums:
+            call_dot(self.storage, self.sums[node.op][1], self.target, node.op.result)
+            return
         if node.kind != "own":
             lower_opaque(self.storage, node, self.target)
             return

@@ -73,7 +73,7 @@ def _call(step: CallStep, memory, env) -> None:
     if not step.symbol.startswith("gemm"):
         _convolve(step, words, memory)
         return
-    a, b, c, za, zb, zc, m, n, k, rsa, csa, rsb, csb, ldc, parts, *_ = words
+    a, b, c, za, zb, zc, m, n, k, rsa, csa, rsb, csb, ldc, parts, flags, *_ = words
     batch = dims.evaluate(step.extent, env) // parts
     if not m * n * batch:
         return
@@ -85,10 +85,13 @@ def _call(step: CallStep, memory, env) -> None:
             flat, (batch, rows, columns), (z * size, rs * size, cs * size)
         )
 
+    out = view(c, zc, m, n, ldc, 1)
+    assert flags == int(step.adds)
+    if not flags:
+        out[...] = 0
     if not k:
-        view(c, zc, m, n, ldc, 1)[...] = 0
         return
-    view(c, zc, m, n, ldc, 1)[...] = view(a, za, m, k, rsa, csa) @ view(b, zb, k, n, rsb, csb)
+    out[...] += view(a, za, m, k, rsa, csa) @ view(b, zb, k, n, rsb, csb)
 
 
 class KernelRun:

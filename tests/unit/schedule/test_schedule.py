@@ -356,3 +356,39 @@ def test_gathering_in_order_is_reading():
     )
     (step,) = program.steps
     assert not step.kernel.uses_error
+
+
+def test_products_are_added_up_by_the_library():
+    """((x0 y0 + x1 y1) + x2 y2): one call each, in one buffer, and no kernel."""
+
+    def body(b, *xs):
+        total = b.matmul(xs[0], xs[1])
+        for x, y in zip(xs[2::2], xs[3::2], strict=True):
+            total = b.add(total, b.matmul(x, y))
+        return total
+
+    program = check(body, *[f32(20, 30), f32(30, 40)] * 3, steps=3)
+    assert [s.adds for s in program.steps] == [False, True, True]
+    assert {s.outs for s in program.steps} == {tuple(program.outputs)}
+
+    def reused(b, x, y):
+        product = b.matmul(x, y)
+        return b.add(b.add(product, b.matmul(b.neg(x), y)), product)
+
+    # a product that is read again must stay what it is
+    kept = check(reused, f32(20, 30), f32(30, 40))
+    assert not any(getattr(s, "adds", False) for s in kept.steps)
+
+
+def test_long_sums_of_products():
+    """A sequence longer than Python's stack is deep."""
+
+    def body(b, x, y):
+        total = b.matmul(x, y)
+        for k in range(1200):
+            total = b.add(total, b.matmul(b.mul(x, float(k + 2)), y))
+        return total
+
+    func = function(body, f32(20, 30), f32(30, 40))
+    program = schedule(func, TARGET)
+    assert sum(getattr(s, "adds", False) for s in program.steps) == 1200
