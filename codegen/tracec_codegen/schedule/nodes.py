@@ -218,7 +218,7 @@ class Nodes:
                 reason = f"{nodes} kernels or loops read it and it costs {chain:.0f} operations"
             if not reason and chain >= cost.EXPENSIVE and self._repeated(v):
                 reason = f"it is read repeatedly and costs {chain:.0f} operations"
-            if not reason and chain * (self._views[v] - 1) >= _MOST_AGAIN:
+            if not reason and direct >= 2 and chain * (self._views[v] - 1) >= _MOST_AGAIN:
                 reason = f"it is read at {self._views[v]} places and costs {chain:.0f} operations"
             if not reason and length >= _CHAIN:
                 reason = "the expression is long"
@@ -260,6 +260,7 @@ class Nodes:
         for v in self.func.results:
             uses[v] = uses.get(v, 0) + 1
         places: dict[Value, frozenset[int]] = {}
+        most: dict[Value, int] = {}  # places at which one of the users needs it
         known: dict[tuple[int, int], int] = {}  # (move, place behind it) -> place
         for op in reversed(self.func.ops):
             whole = bool(heavy[op]) or op.result in must
@@ -276,11 +277,17 @@ class Nodes:
             for x in op.operands:
                 uses[x] = uses.get(x, 0) + 1
                 masks[x] = masks.get(x, 0) | reach
+                most[x] = max(most.get(x, 0), len(read))
                 before = places.get(x, frozenset())
                 if len(before) < _VIEWS:
                     places[x] = before | read
-        self._views = {op.result: len(places.get(op.result, ())) for op in self.func.ops
-                       if not heavy[op]}  # fmt: skip
+        # what one user needs at all of these places is left to that user
+        self._views = {
+            op.result: len(seen) if len(seen) > most.get(op.result, 0) else 1
+            for op in self.func.ops
+            if not heavy[op]
+            for seen in (places.get(op.result, frozenset()),)
+        }
         return {
             op.result: (uses.get(op.result, 0), bin(masks.get(op.result, 0)).count("1"))
             for op in self.func.ops
