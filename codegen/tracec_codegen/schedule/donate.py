@@ -54,6 +54,9 @@ def reuse_dying(program: Program) -> None:
         for i in step.reads | step.writes:
             last[i] = n
             first.setdefault(i, n)
+    shaped = {
+        i for s in program.steps if isinstance(s, HostStep) for i in s.reads | s.writes
+    }  # NumPy sees them with their shapes
     renamed: dict[int, int] = {}
     for n, step in enumerate(program.steps):
         rename(step, renamed)
@@ -73,6 +76,7 @@ def reuse_dying(program: Program) -> None:
                 if (
                     a.dtype is b.dtype
                     and a.count == b.count
+                    and (o not in shaped or a.shape == b.shape)
                     and element_by_element(step.kernel, names[i], names[o])
                 ):
                     set_alias(step.kernel, names[o], names[i])
