@@ -9,6 +9,7 @@ from ..core import Op, Value
 from ..dims import same
 from ..optable import composite
 from .common import as_float, axis, back, masked, spelled, take, where, wide
+from .samples import each, of, unary
 
 
 def _out(b: Builder, y: Value, x: Value) -> Value:
@@ -22,7 +23,7 @@ def _relu_vjp(b: Builder, op: Op, g: Value):
     return [where(b, b.le(op.results[0], 0), b.const(0, g.dtype), g)]
 
 
-@composite(vjp=_relu_vjp)
+@composite(vjp=_relu_vjp, samples=unary(-3, 3))
 def relu(b, x):
     """max(x, 0), elementwise."""
     if x.dtype.kind == "b":
@@ -36,13 +37,13 @@ def _clip_vjp(b: Builder, op: Op, g: Value):
     return [masked(b, b.logical_and(b.gt(x, low), b.lt(x, high)), g)]
 
 
-@composite(vjp=_clip_vjp)
+@composite(vjp=_clip_vjp, samples=unary(-8, 8))
 def relu6(b, x):
     """min(max(x, 0), 6), elementwise."""
     return b.minimum(b.maximum(x, 0), 6)
 
 
-@composite(vjp=_clip_vjp)
+@composite(vjp=_clip_vjp, samples=unary(-3, 3))
 def hardtanh(b, x, *, min_val=-1.0, max_val=1.0):
     """x limited to [min_val, max_val], elementwise."""
     if x.dtype.kind == "b":
@@ -58,7 +59,7 @@ def _sigmoid_vjp(b: Builder, op: Op, g: Value):
     return [b.mul(g, b.mul(y, b.sub(1, y)))]
 
 
-@composite(vjp=_sigmoid_vjp)
+@composite(vjp=_sigmoid_vjp, samples=unary(-8, 8))
 def sigmoid(b, x):
     """1 / (1 + exp(-x)), elementwise."""
     z = wide(b, x)
@@ -72,14 +73,14 @@ def _silu_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(b.mul(g, slope), op.operands[0].dtype)]
 
 
-@composite(vjp=_silu_vjp)
+@composite(vjp=_silu_vjp, samples=unary(-8, 8))
 def silu(b, x):
     """x * sigmoid(x), elementwise."""
     z = wide(b, x)
     return _out(b, b.mul(z, b.sigmoid(z)), x)
 
 
-@composite()
+@composite(samples=each(unary(-4, 4), of("f3x4", approximate="tanh")))
 def gelu(b, x, *, approximate="none"):
     """x times the probability that a standard normal variable is below x."""
     if x.dtype.kind not in "f":
@@ -96,13 +97,13 @@ def gelu(b, x, *, approximate="none"):
 
 
 # x == 0 takes the slope of the negative side, as PyTorch.
-@composite()
+@composite(samples=unary(-3, 3))
 def leaky_relu(b, x, *, negative_slope=0.01):
     """x where positive, negative_slope * x elsewhere."""
     return where(b, b.gt(x, 0), x, b.mul(x, negative_slope))
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f2x3x2", "f3"))
 def prelu(b, x, weight):
     """leaky_relu with one learned slope, or one per channel (dimension 1)."""
     if weight.rank > 1:
@@ -124,7 +125,7 @@ def prelu(b, x, weight):
     return where(b, b.gt(x, 0), x, b.mul(x, weight))
 
 
-@composite()
+@composite(samples=each(unary(-3, 3), of("f5", alpha=1.5)))
 def elu(b, x, *, alpha=1.0, scale=1.0, input_scale=1.0):
     """scale * x where positive, scale * alpha * expm1(input_scale * x) elsewhere."""
     z = wide(b, x)
@@ -133,7 +134,7 @@ def elu(b, x, *, alpha=1.0, scale=1.0, input_scale=1.0):
     return _out(b, where(b, positive, b.mul(z, scale), b.mul(low, alpha * scale)), x)
 
 
-@composite()
+@composite(samples=each(unary(-3, 3), of("f5", alpha=1.5)))
 def celu(b, x, *, alpha=1.0):
     """x where positive, alpha * expm1(x / alpha) elsewhere."""
     if alpha == 0:
@@ -141,7 +142,7 @@ def celu(b, x, *, alpha=1.0):
     return b.elu(x, alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def selu(b, x):
     """elu with the constants that keep unit variance."""
     return b.elu(
@@ -149,13 +150,13 @@ def selu(b, x):
     )
 
 
-@composite()
+@composite(samples=unary(-5, 5))
 def hardsigmoid(b, x):
     """min(max(x + 3, 0), 6) / 6, elementwise."""
     return b.div(b.relu6(b.add(x, 3)), 6)
 
 
-@composite()
+@composite(samples=unary(-5, 5))
 def hardswish(b, x):
     """x * hardsigmoid(x), elementwise."""
     z = wide(b, x)
@@ -163,7 +164,7 @@ def hardswish(b, x):
     return _out(b, where(b, b.le(z, -3), 0.0, where(b, b.ge(z, 3), z, middle)), x)
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def hardshrink(b, x, *, lambd=0.5):
     """x outside [-lambd, lambd], 0 inside."""
     return masked(b, b.logical_not(b.logical_and(b.ge(x, -lambd), b.le(x, lambd))), x)
@@ -175,7 +176,7 @@ _LARGEST = {
 }  # fmt: skip
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def softshrink(b, x, *, lambd=0.5):
     """x moved towards 0 by lambd."""
     top = _LARGEST[x.dtype.code] if x.dtype.kind == "f" else math.inf
@@ -190,7 +191,7 @@ def softshrink(b, x, *, lambd=0.5):
     )
 
 
-@composite()
+@composite(samples=of("f3x4", threshold=0.1, value=7.0))
 def threshold(b, x, *, threshold, value):
     """x where above `threshold`, `value` elsewhere."""
     return where(b, b.le(x, threshold), b.const(value, x.dtype), x)
@@ -204,7 +205,7 @@ def _softplus_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(b.mul(g, slope), x.dtype)]
 
 
-@composite(vjp=_softplus_vjp)
+@composite(vjp=_softplus_vjp, samples=each(unary(-5, 5), of("f3x4", beta=2.0, threshold=3.0)))
 def softplus(b, x, *, beta=1.0, threshold=20.0):
     """log(1 + exp(beta * x)) / beta, the identity where beta * x is above `threshold`."""
     z = b.mul(wide(b, x), beta)
@@ -212,19 +213,19 @@ def softplus(b, x, *, beta=1.0, threshold=20.0):
     return _out(b, where(b, b.gt(z, threshold), wide(b, x), curve), x)
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def softsign(b, x):
     """x / (1 + |x|), elementwise."""
     return b.div(x, b.add(b.abs(x), 1))
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def tanhshrink(b, x):
     """x - tanh(x), elementwise."""
     return b.sub(x, b.tanh(x))
 
 
-@composite()
+@composite(samples=unary(-5, 5))
 def mish(b, x):
     """x * tanh(softplus(x)), elementwise."""
     z = wide(b, x)
@@ -236,14 +237,14 @@ def _logsigmoid_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(b.mul(g, b.sigmoid(b.neg(wide(b, x)))), x.dtype)]
 
 
-@composite(vjp=_logsigmoid_vjp)
+@composite(vjp=_logsigmoid_vjp, samples=unary(-8, 8))
 def logsigmoid(b, x):
     """log(sigmoid(x)) without overflow, elementwise."""
     z = wide(b, x)
     return _out(b, b.sub(b.minimum(z, 0.0), b.log1p(b.exp(b.neg(b.abs(z))))), x)
 
 
-@composite()
+@composite(samples=of("f3x4", dim=1))
 def glu(b, x, *, dim=-1):
     """The first half along `dim` times the sigmoid of the second."""
     if x.rank == 0:
@@ -255,7 +256,7 @@ def glu(b, x, *, dim=-1):
     return b.mul(take(b, x, ax, 0, n // 2), b.sigmoid(take(b, x, ax, n // 2, n)))
 
 
-@composite()
+@composite(samples=of("f3x4", 7, 0, lower=0.1, upper=0.3))
 def rrelu_train(b, x, seed, offset, *, lower, upper):
     """leaky_relu with slopes drawn uniformly from [lower, upper)."""
     u = b.cast(b.emit1("philox", seed, offset, shape=x.shape, dtype=wide(b, x).dtype), x.dtype)
@@ -271,7 +272,9 @@ def _clamp_vjp(b: Builder, op: Op, g: Value):
     return [back(b, masked(b, m, g), v) for m, v in ((inside, x), (to_low, low), (to_high, high))]
 
 
-@composite(vjp=_clamp_vjp)
+@composite(
+    vjp=_clamp_vjp, samples=each(of("f3x4", -1.0, 1.0), of("f3x4", "f4", "h3x1"), of("i5<9", 2, 5))
+)
 def clamp(b, x, min, max):
     """x limited to [min, max]; max wins where they cross."""
     return b.minimum(b.maximum(x, min), max)
@@ -286,13 +289,13 @@ def _clamp_one_vjp(compare: str):
     return vjp
 
 
-@composite(vjp=_clamp_one_vjp("ge"))
+@composite(vjp=_clamp_one_vjp("ge"), samples=each(of("f3x4", 0.5), of("f3x4", "f4")))
 def clamp_min(b, x, min):
     """x, but at least min."""
     return b.maximum(x, min)
 
 
-@composite(vjp=_clamp_one_vjp("le"))
+@composite(vjp=_clamp_one_vjp("le"), samples=each(of("f3x4", 0.5), of("f3x4", "f4")))
 def clamp_max(b, x, max):
     """x, but at most max."""
     return b.minimum(x, max)

@@ -9,9 +9,17 @@ from ..builder import Builder
 from ..core import Value
 from ..optable import composite
 from .common import INF, iota_along, size, swap, where
+from .samples import each, of
 
 
-@composite(autocast="half")
+@composite(
+    autocast="half",
+    samples=each(
+        of("f2x3x4", "f2x5x4", "f2x5x2"),
+        of("f2x3x4", "f2x3x4", "f2x3x2", is_causal=True),
+        of("f1x3x4", "f1x5x4", "f1x5x2", "f3x5"),
+    ),
+)
 def scaled_dot_product_attention(
     b, query, key, value, mask=None, *, is_causal=False, scale=None, enable_gqa=False
 ):
@@ -20,7 +28,7 @@ def scaled_dot_product_attention(
     return b.matmul(weights, _repeated(b, value, query, enable_gqa))
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f2x3x4", "f2x5x4", "f2x5x2", 1.25, 0.2, 7, 0))
 def attention_dropout(
     b, query, key, value, keep_scale, probability, seed, offset, mask=None, *, is_causal=False,
     scale=None, enable_gqa=False,

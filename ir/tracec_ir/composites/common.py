@@ -57,6 +57,14 @@ def size(b: Builder, n: Dim, dtype: DType = dtypes.i64):
     return b.cast(b.reshape(last, ()), dtype)
 
 
+def fixed(n: Dim) -> int:
+    """The dim n as a number, for bodies that repeat something n times: other sizes are expanded
+    again, as a guard says."""
+    number = dims.hint(n)
+    dims.same(n, number)
+    return number
+
+
 def count(b: Builder, x: Value, over: Iterable[int], dtype: DType):
     """The number of elements along the axes `over`, as an operand."""
     return size(b, dims.product(x.shape[a] for a in over), dtype)

@@ -13,6 +13,7 @@ from ..optable import composite
 from ..prims.complex import complex_samples
 from ..prims.declare import unary
 from .common import as_float, spelled, where
+from .samples import each, of
 
 
 @unary(np.conj, lambda b, g, x, y: b.conj(g), promote="same", kinds="c", samples=complex_samples,
@@ -22,13 +23,13 @@ def conj(b, x):
     return b.complex(b.real(x), b.neg(b.imag(x)))
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=each(of("f3"), of("c3")))
 def isreal(b, x):
     """Whether x has no imaginary part."""
     return b.eq(b.imag(x), 0) if x.dtype.kind == "c" else b.full(True, dtypes.b1, x.shape)
 
 
-@composite()
+@composite(samples=each(of("f3x2"), of("c3x2")))
 def sgn(b, x):
     """The sign of x; for complex numbers x / |x|, and 0 at 0."""
     if x.dtype.kind != "c":
@@ -51,7 +52,7 @@ def _angle_vjp(b: Builder, op: Op, g: Value):
     return [b.complex(b.neg(b.mul(scale, im)), b.neg(b.mul(scale, re)))]
 
 
-@composite(vjp=_angle_vjp)
+@composite(vjp=_angle_vjp, samples=each(of("f3x2"), of("c3x2")))
 def angle(b, x):
     """The argument of a complex number; of a real one 0 or, if it is negative, pi; NaN stays."""
     if x.dtype.kind == "c":
@@ -62,7 +63,7 @@ def angle(b, x):
     )
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("h3x2", "f3x2"))
 def polar(b, abs, angle):
     """abs * (cos(angle) + i * sin(angle))."""
     if abs.dtype.kind != "f" or angle.dtype.kind != "f":
@@ -78,7 +79,7 @@ def polar(b, abs, angle):
     return b.apply("complex", (b.mul(abs, b.cos(angle)), b.mul(abs, b.sin(angle))))[0]
 
 
-@composite()
+@composite(samples=of("c3x2"))
 def as_parts(b, x):
     """A last dimension of two: the real and the imaginary parts of x."""
     shape = (*x.shape, 1)
@@ -86,7 +87,7 @@ def as_parts(b, x):
     return b.emit("concat", pair, {"axis": x.rank})[0]
 
 
-@composite()
+@composite(samples=of("f3x2"))
 def from_parts(b, x):
     """The complex numbers whose parts the last dimension of x holds."""
     lead = tuple(x.shape[:-1])

@@ -9,6 +9,7 @@ from ..builder import Builder
 from ..core import Value
 from ..optable import composite
 from .common import pad, same_shape, shape_text, spelled
+from .samples import each, of
 
 
 def _check(x: Value, w: Value, n: int, transposed: bool = False) -> None:
@@ -90,7 +91,7 @@ def _conv(b: Builder, x, w, bias, n, stride, padding, dilation, groups) -> Value
             f"input{shape_text(x.shape)} "
             f"to have {w.shape[1] * groups} channels, but got {z.shape[1]} channels instead"
         )
-    if w.shape[0] % groups:
+    if not dims.same(dims.mod(w.shape[0], groups), 0):
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but "
             "got weight of "
@@ -150,13 +151,21 @@ def _transposed(
 
 def _declare(n: int) -> None:
     one = (1,) * n
+    image, kernel = "x".join("454"[:n]), "x".join("322"[:n])
+    samples = of(f"f1x2x{image}", f"f3x2x{kernel}", "f3")
+    if n == 2:
+        grouped = {"stride": (2, 1), "padding": (1, 0), "groups": 2}
+        samples = each(samples, of(f"f1x2x{image}", f"f4x1x{kernel}", **grouped))
 
-    @composite(f"conv{n}d", autocast="half")
+    @composite(f"conv{n}d", autocast="half", samples=samples)
     def conv(b, x, weight, bias=None, *, stride=one, padding=(0,) * n, dilation=one, groups=1):
         """A convolution (cross-correlation) over the trailing spatial dimensions."""
         return _conv(b, x, weight, bias, n, stride, padding, dilation, groups)
 
-    @composite(f"conv_transpose{n}d", autocast="half")
+    strided = {"stride": (2,) * n, "padding": (1,) * n, "output_padding": (1,) * n}
+    samples = of("f1x2x" + "x".join("222"[:n]), f"f2x2x{kernel}", "f2", **strided)
+
+    @composite(f"conv_transpose{n}d", autocast="half", samples=samples)
     def conv_transpose(
         b, x, weight, bias=None, *, stride=one, padding=(0,) * n, output_padding=(0,) * n, groups=1,
         dilation=one,
@@ -174,7 +183,9 @@ def _blocks(size, kernel, dilation, padding, stride):
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-@composite()
+@composite(
+    samples=of("f1x2x4x5", kernel_size=(2, 3), dilation=(1, 1), padding=(1, 1), stride=(2, 2))
+)
 def im2col(b, x, *, kernel_size, dilation, padding, stride):
     """The sliding patches of x[N, C, H, W] as columns: [N, C * kh * kw, blocks]."""
     if x.rank not in (3, 4):
@@ -213,13 +224,22 @@ def im2col(b, x, *, kernel_size, dilation, padding, stride):
     return y if x.rank == 4 else b.reshape(y, y.shape[1:])
 
 
-@composite()
+@composite(
+    samples=of(
+        "f1x8x6",
+        output_size=(3, 4),
+        kernel_size=(2, 2),
+        dilation=(1, 1),
+        padding=(0, 0),
+        stride=(1, 1),
+    )
+)
 def col2im(b, x, *, output_size, kernel_size, dilation, padding, stride):
     """The sum of columns back at the places that im2col reads them from."""
     z = x if x.rank == 3 else b.reshape(x, (1, *x.shape))
     n, rows, blocks = z.shape
     kh, kw = kernel_size
-    if rows % (kh * kw):
+    if not dims.same(dims.mod(rows, kh * kw), 0):
         raise RuntimeError(
             "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
             "but got "
@@ -238,7 +258,7 @@ def col2im(b, x, *, output_size, kernel_size, dilation, padding, stride):
             "of sliding blocks "
             f"{oh} * {ow} = {oh * ow}, but got input.size(2)={blocks}."
         )
-    c = rows // (kh * kw)
+    c = dims.floordiv(rows, kh * kw)
     z = b.reshape(z, (n, c, kh, kw, oh, ow))
     height, width = (s + 2 * p for s, p in zip(output_size, padding, strict=True))
     total: Any = None

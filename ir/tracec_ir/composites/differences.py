@@ -7,6 +7,7 @@ from ..core import Value
 from ..dims import Dim
 from ..optable import composite
 from .common import axis, take
+from .samples import each, of
 
 
 def _checked(x: Value, edge_order: int) -> None:
@@ -16,7 +17,7 @@ def _checked(x: Value, edge_order: int) -> None:
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
 
 
-@composite()
+@composite(samples=each(of("f4x3", 0.5, dim=0), of("f4x3", 0.5, dim=0, edge_order=2)))
 def gradient_step(b, x, h, *, dim, edge_order=1):
     """The derivative along `dim` of samples that lie h apart."""
     _checked(x, edge_order)
@@ -59,7 +60,7 @@ def _weights(b: Builder, d1: Value, d2: Value, where: str) -> tuple[Value, Value
     )
 
 
-@composite()
+@composite(samples=each(of("f4x3", "a4", dim=0), of("f4x3", "a4", dim=0, edge_order=2)))
 def gradient_coordinates(b, x, coordinates, *, dim, edge_order=1):
     """The derivative along `dim` of samples at these coordinates."""
     _checked(x, edge_order)

@@ -24,6 +24,7 @@ from .matrices import (
     product,
     real_type,
 )
+from .samples import of, positive_definite
 
 
 # -- symmetric matrices ----------------------------------------------------------------------------
@@ -51,7 +52,7 @@ def _eigh_vjp(b: Builder, op: Op, gw: Value | None, gv: Value | None):
     return [b.mul(b.add(whole, adjoint(b, whole)), 0.5)]
 
 
-@composite(vjp=hermitian(_eigh_vjp), autocast="single")
+@composite(vjp=hermitian(_eigh_vjp), autocast="single", samples=of(positive_definite(2, 3, 3)))
 def eigh(b, x):
     """Eigenvalues and eigenvectors of symmetric matrices (the lower triangle is read)."""
     check_square(x, "linalg.eigh")
@@ -110,7 +111,11 @@ def _eig_vjp(b: Builder, op: Op, gw: Value | None, gv: Value | None):
     return [out if x.dtype.kind == "c" else b.real(out)]
 
 
-@composite(vjp=hermitian(_eig_vjp), autocast="single")
+@composite(
+    vjp=hermitian(_eig_vjp),
+    autocast="single",
+    samples=of(lambda: np.array([[1.0, 2.0, 0.5], [0.25, -3.0, 1.0], [2.0, 0.0, 4.0]])),
+)
 def eig(b, x, *, name="linalg.eig"):
     """Eigenvalues and eigenvectors, complex."""
     if x.rank < 2:

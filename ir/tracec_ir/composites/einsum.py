@@ -10,9 +10,13 @@ from ..core import Value
 from ..dims import same
 from ..optable import composite
 from .common import iota_along, masked
+from .samples import each, of
 
 
-@composite(autocast="half")
+@composite(
+    autocast="half",
+    samples=each(of("f2x3x4", "f2x4x2", equation="bij,bjk->bik"), of("f3x3", equation="ii->i")),
+)
 def einsum(b, *operands, equation):
     """Sums of products, written with a letter per dimension (`...` stands for further ones)."""
     inputs, output = _parse(equation, [v.rank for v in operands])

@@ -10,21 +10,22 @@ from ..core import Op, Value
 from ..optable import composite
 from ..prims.unary import trigamma
 from .common import INF, as_float, back, is_number, masked, shared, spelled, where, wide
+from .samples import each, of, unary
 
 
-@composite()
+@composite(samples=each(of("f3x4", "f4", 0.5), of("i3<9", "i3<9", 2)))
 def add_scaled(b, x, y, alpha):
     """x + alpha * y."""
     return b.add(x, b.mul(y, alpha))
 
 
-@composite()
+@composite(samples=each(of("f3x4", "f4", 0.5), of("i3<9", "i3<9", 2)))
 def sub_scaled(b, x, y, alpha):
     """x - alpha * y."""
     return b.sub(x, b.mul(y, alpha))
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def square(b, x):
     """x * x."""
     return (
@@ -32,13 +33,13 @@ def square(b, x):
     )
 
 
-@composite()
+@composite(samples=of("f3x4", "f3x4", "f4", 0.5))
 def addcmul(b, x, t1, t2, value):
     """x + value * t1 * t2."""
     return b.add(x, b.mul(b.mul(t1, t2), value))
 
 
-@composite()
+@composite(samples=of("f3x4", "f3x4", "p4", 0.5))
 def addcdiv(b, x, t1, t2, value):
     """x + value * t1 / t2."""
     if t1.dtype.kind in "biu" and t2.dtype.kind in "biu":
@@ -56,7 +57,7 @@ def addcdiv(b, x, t1, t2, value):
     return b.add(x, b.mul(b.div(t1, t2), value))
 
 
-@composite()
+@composite(samples=each(of("f3x4", "f3x4", 0.25), of("f3x4", "f3x4", "p4")))
 def lerp(b, x, end, weight):
     """x + weight * (end - x), exact at both ends."""
     if x.dtype is not end.dtype:
@@ -77,13 +78,13 @@ def lerp(b, x, end, weight):
     return where(b, near_start, b.add(x, b.mul(d, w)), b.sub(end, b.mul(d, b.sub(1, w))))
 
 
-@composite()
+@composite(samples=of("f3x4", "p3x4"))
 def xlogy(b, x, y):
     """x * log(y), 0 where x is 0 and y is not NaN."""
     return _times_log(b, x, y, "log")
 
 
-@composite()
+@composite(samples=of("f3x4", "p3x4"))
 def xlog1py(b, x, y):
     """x * log1p(y), 0 where x is 0 and y is not NaN."""
     return _times_log(b, x, y, "log1p")
@@ -107,7 +108,7 @@ def _logaddexp_vjp(b: Builder, op: Op, g: Value):
     return [back(b, b.mul(g, b.sigmoid(d)), x), back(b, b.mul(g, b.sigmoid(b.neg(d))), y)]
 
 
-@composite(vjp=_logaddexp_vjp)
+@composite(vjp=_logaddexp_vjp, samples=of("w3x4", "w3x4"))
 def logaddexp(b, x, y):
     """log(exp(x) + exp(y)) without overflow."""
     x, y = as_float(b, x), as_float(b, y)
@@ -120,7 +121,7 @@ def logaddexp(b, x, y):
     return where(b, same_inf, x, body)
 
 
-@composite()
+@composite(samples=of("w3x4", "w3x4"))
 def logaddexp2(b, x, y):
     """log2(2**x + 2**y) without overflow."""
     ln2 = math.log(2)
@@ -128,31 +129,31 @@ def logaddexp2(b, x, y):
 
 
 # -- tests ----------------------------------------------------------------------------------------
-@composite(nondiff=True)
+@composite(nondiff=True, samples=unary(-3, 3))
 def isinf(b, x):
     """Whether x is infinite."""
     return b.eq(b.abs(x), INF) if x.dtype.kind in "fc" else b.full(False, dtypes.b1, x.shape)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=unary(-3, 3))
 def isfinite(b, x):
     """Whether x is neither infinite nor NaN."""
     return b.lt(b.abs(x), INF) if x.dtype.kind in "fc" else b.full(True, dtypes.b1, x.shape)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=unary(-3, 3))
 def isposinf(b, x):
     """Whether x is +inf."""
     return b.eq(x, INF) if x.dtype.kind == "f" else b.full(False, dtypes.b1, x.shape)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=unary(-3, 3))
 def isneginf(b, x):
     """Whether x is -inf."""
     return b.eq(x, -INF) if x.dtype.kind == "f" else b.full(False, dtypes.b1, x.shape)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=unary(-3, 3))
 def signbit(b, x):
     """Whether x is negative, the negative zero included."""
     if x.dtype.kind in "bu":
@@ -162,7 +163,7 @@ def signbit(b, x):
     return b.lt(b.copysign(b.full(1, x.dtype, x.shape), x), 0)
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def nan_to_num(b, x, *, nan=None, posinf=None, neginf=None):
     """x with NaN and the infinities replaced by numbers."""
     if x.dtype.kind in "biu":
@@ -177,7 +178,7 @@ def nan_to_num(b, x, *, nan=None, posinf=None, neginf=None):
 
 
 # -- arithmetic -----------------------------------------------------------------------------------
-@composite()
+@composite(samples=unary(-3, 3))
 def frac(b, x):
     """x - trunc(x)."""
     if x.dtype.kind != "f":
@@ -185,7 +186,7 @@ def frac(b, x):
     return b.sub(x, b.detach(b.trunc(x)))
 
 
-@composite()
+@composite(samples=each(of("w3x4", "h3x4"), of("i3<9", 2)))
 def div_trunc(b, x, y):
     """x / y rounded towards zero."""
     work = promote.result_type([x.type, y.type])
@@ -195,13 +196,13 @@ def div_trunc(b, x, y):
     return b.trunc(b.div(x, y))
 
 
-@composite()
+@composite(samples=unary(-180, 180))
 def deg2rad(b, x):
     """Degrees as radians."""
     return b.mul(as_float(b, x), math.pi / 180)
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def rad2deg(b, x):
     """Radians as degrees."""
     return b.mul(as_float(b, x), 180 / math.pi)
@@ -215,7 +216,7 @@ def _sinc_vjp(b: Builder, op: Op, g: Value):
     return [masked(b, b.ne(x, 0), b.mul(g, slope))]
 
 
-@composite(vjp=_sinc_vjp)
+@composite(vjp=_sinc_vjp, samples=unary(-3, 3))
 def sinc(b, x):
     """sin(pi x) / (pi x), 1 at 0."""
     z = b.mul(as_float(b, x), math.pi)
@@ -224,7 +225,7 @@ def sinc(b, x):
     return where(b, zero, 1.0, b.div(b.sin(safe), safe))
 
 
-@composite()
+@composite(samples=each(unary(0.1, 0.9), of("p3x4", eps=0.2)))
 def logit(b, x, *, eps=None):
     """log(x / (1 - x)); x is first limited to [eps, 1 - eps] if eps is given."""
     z = as_float(b, x)
@@ -233,7 +234,7 @@ def logit(b, x, *, eps=None):
     return b.log(b.div(z, b.sub(1, z)))
 
 
-@composite()
+@composite(samples=of("f3x4", "f3x4"))
 def heaviside(b, x, values):
     """0 below zero, `values` at zero, 1 above."""
     if x.dtype is not values.dtype:
@@ -244,7 +245,7 @@ def heaviside(b, x, values):
     return out
 
 
-@composite()
+@composite(samples=of("f3x4", decimals=1))
 def round_decimals(b, x, *, decimals):
     """x rounded to a number of decimals (negative: to tens, hundreds, ...)."""
     if x.dtype.kind not in "f":
@@ -255,14 +256,14 @@ def round_decimals(b, x, *, decimals):
     return b.mul(b.round(b.div(x, factor)), factor)
 
 
-@composite()
+@composite(samples=of("p3x4", "f4"))
 def float_power(b, x, y):
     """x ** y in double precision."""
     work = dtypes.c128 if "c" in (x.dtype.kind, y.dtype.kind) else dtypes.f64
     return b.pow(b.cast(x, work), b.cast(y, work))
 
 
-@composite()
+@composite(samples=of("f3x4", "i4<3"))
 def ldexp(b, x, other):
     """x * 2 ** other."""
     return b.mul(x, b.pow(2.0, other))
@@ -274,7 +275,7 @@ def _next_after_vjp(b: Builder, op: Op, g: Value):
     return [back(b, masked(b, b.ne(x, y), g), x), back(b, b.zeros_like(g), y)]
 
 
-@composite(vjp=_next_after_vjp)
+@composite(vjp=_next_after_vjp, samples=each(of("f3x4", "f4"), of("n5", "n5")))
 def next_after(b, x, y):
     """The next representable number from x towards y."""
     x, y = shared(b, (x, y))
@@ -289,7 +290,7 @@ def next_after(b, x, y):
     return where(b, known, where(b, b.eq(x, y), y, b.add(x, y)), moved)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("i3x4<60", "i3x4<60"))
 def gcd(b, x, y):
     """The greatest common divisor."""
     work = promote.result_type([x.type, y.type])
@@ -304,7 +305,7 @@ def gcd(b, x, y):
     return x
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("i3x4<60", "i3x4<60"))
 def lcm(b, x, y):
     """The least common multiple."""
     work = promote.result_type([x.type, y.type])
@@ -313,7 +314,7 @@ def lcm(b, x, y):
     return b.abs(b.mul(b.idiv(x, where(b, b.eq(g, 0), b.const(1, work), g)), y))
 
 
-@composite()
+@composite(samples=unary(0.1, 3))
 def entr(b, x):
     """-x log(x), 0 at 0 and -inf below."""
     z = as_float(b, x)
@@ -323,7 +324,7 @@ def entr(b, x):
     return where(b, b.isnan(z), z, where(b, positive, body, rest))
 
 
-@composite()
+@composite(samples=unary(-3, 3))
 def ndtr(b, x):
     """The probability that a standard normal variable is below x."""
     z = as_float(b, x)
@@ -331,13 +332,13 @@ def ndtr(b, x):
     return where(b, b.lt(s, -1.0), b.mul(b.erfc(b.neg(s)), 0.5), b.mul(b.add(b.erf(s), 1), 0.5))
 
 
-@composite()
+@composite(samples=unary(0.1, 0.9))
 def ndtri(b, x):
     """The inverse of ndtr."""
     return b.mul(b.erfinv(b.sub(b.mul(as_float(b, x), 2), 1)), math.sqrt(2))
 
 
-@composite()
+@composite(samples=of("h3", p=2))
 def mvlgamma(b, x, *, p):
     """The logarithm of the multivariate gamma function with dimension p."""
     z = as_float(b, x)
@@ -353,7 +354,7 @@ def mvlgamma(b, x, *, p):
 _BERNOULLI = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000)
 
 
-@composite()
+@composite(samples=of("h4", "p4"))
 def zeta(b, s, q):
     """Hurwitz's zeta function, the sum of (q + k) ** -s over k >= 0, for s > 1 and q > 0."""
     work = promote.result_type([s.type, q.type])
@@ -380,7 +381,7 @@ def _polygamma_vjp(b: Builder, op: Op, g: Value):
     return [b.mul(g, b.polygamma(op.operands[0], n=op.attrs["n"] + 1))]
 
 
-@composite(vjp=_polygamma_vjp)
+@composite(vjp=_polygamma_vjp, samples=each(of("h4", n=1), of("h4", n=2)))
 def polygamma(b, x, *, n):
     """The n-th derivative of digamma."""
     z = as_float(b, x)
@@ -394,7 +395,7 @@ def polygamma(b, x, *, n):
     return y if n % 2 else b.neg(y)
 
 
-@composite()
+@composite(samples=of("f3x4", "f4", 0.5))
 def rsub(b, x, y, alpha):
     """y - alpha * x."""
     return b.sub(y, b.mul(x, alpha))

@@ -7,6 +7,7 @@ from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
 from .common import masked, spelled, unsqueeze, where, wide
+from .samples import each, of
 
 
 # Rows at padding_idx learn nothing.
@@ -27,7 +28,10 @@ def _embedding_vjp(b: Builder, op: Op, g: Value):
     return [b.emit1("scatter", base, g, at, axes=(0,), kind="add"), None]
 
 
-@composite(vjp=_embedding_vjp)
+@composite(
+    vjp=_embedding_vjp,
+    samples=each(of("f5x3", "i2x4<5"), of("n5x3", "i4<5", padding_idx=1, scale_grad_by_freq=True)),
+)
 def embedding(b, weight, index, *, padding_idx=None, scale_grad_by_freq=False):
     """The rows of `weight` that the integers of `index` name."""
     if weight.rank != 2:
@@ -42,7 +46,13 @@ def embedding(b, weight, index, *, padding_idx=None, scale_grad_by_freq=False):
     return b.emit1("gather", weight, b.cast(index, dtypes.i64), axes=(0,))
 
 
-@composite()
+@composite(
+    samples=each(
+        of("f5x3", "i2x4<5"),
+        of("f5x3", "i2x4<5", mode="max"),
+        of("f5x3", "i2x3<5", "f2x3", mode="sum", has_weights=True),
+    )
+)
 def embedding_bag(
     b, weight, index, *rest, mode="mean", has_offsets=False, has_weights=False, padding_idx=None,
     include_last_offset=False, scale_grad_by_freq=False,

@@ -7,6 +7,7 @@ from ..builder import Builder
 from ..core import Value
 from ..optable import composite
 from .common import pad_axis, spelled, take
+from .samples import of
 
 
 def _sized(b: Builder, x: Value, dim: tuple[int, ...], sizes: tuple) -> Value:
@@ -47,14 +48,19 @@ def _host(b: Builder, kind: str, x: Value, *options) -> Value:
     return b.emit("host", (x,), {"fn": "fft_" + kind, "options": options})[0]
 
 
-@composite(autocast="single")
+@composite(
+    autocast="single", samples=of("c3x4", dim=(1,), sizes=(None,), forward=True, mode="none")
+)
 def fft_c2c(b, x, *, dim, sizes, forward, mode):
     """The transform over the dimensions `dim`, which are cut or padded to `sizes`."""
     _check(x, dim, sizes)
     return _host(b, "c2c", _sized(b, _complex(b, x), dim, sizes), tuple(dim), forward, mode)
 
 
-@composite(autocast="single")
+@composite(
+    autocast="single",
+    samples=of("f3x4", dim=(1,), sizes=(None,), forward=True, mode="none", name="rfft"),
+)
 def fft_r2c(b, x, *, dim, sizes, forward, mode, name):
     """`fft_c2c` of real numbers: the last of `dim` is left with its first half."""
     x = _real(b, x, name)
@@ -63,7 +69,9 @@ def fft_r2c(b, x, *, dim, sizes, forward, mode, name):
     return _host(b, "c2c", y, tuple(dim[:-1]), forward, mode) if len(dim) > 1 else y
 
 
-@composite(autocast="single")
+@composite(
+    autocast="single", samples=of("c3x4", dim=(1,), sizes=(None,), forward=False, mode="none")
+)
 def fft_c2r(b, x, *, dim, sizes, forward, mode):
     """`fft_c2c` of numbers whose result is real: the last of `dim` holds one half of them."""
     x = _complex(b, x)

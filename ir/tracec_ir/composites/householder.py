@@ -13,6 +13,7 @@ from ..types import TensorType
 from .common import same_shape, shape_text, spelled, take, unsqueeze
 from .lu import unit_lower
 from .matrices import adjoint, check_kernel, host, no_derivative, on_diagonal, product
+from .samples import of
 from .triangular import above
 
 
@@ -29,7 +30,7 @@ def _np_geqrf(x: np.ndarray) -> tuple:
     return h.swapaxes(-1, -2), tau.astype(x.dtype, copy=False)
 
 
-@composite(vjp=no_derivative("geqrf"), refuses=True)
+@composite(vjp=no_derivative("geqrf"), refuses=True, samples=of("d3x2"))
 def geqrf(b, x):
     """R of the QR factors with the vectors of the reflections below it, and their scales."""
     if x.rank < 2:
@@ -61,7 +62,7 @@ def _check_scales(x: Value, tau: Value, name: str) -> None:
         )
 
 
-@composite()
+@composite(samples=of("d4x2", "d2"))
 def householder_product(b, x, tau):
     """The first columns, as many as x has, of the product of the reflections."""
     name = "torch.linalg.householder_product"
@@ -87,7 +88,7 @@ def householder_product(b, x, tau):
     return b.sub(b.cast(on_diagonal(b, x), x.dtype), product(b, v, t, first))
 
 
-@composite()
+@composite(samples=of("d4x2", "d2", "d4x3"))
 def ormqr(b, x, tau, other, *, left=True, transpose=False):
     """The product Q of the reflections (or Qᴴ) times other, or other times it."""
     _check_ormqr(x, tau, other, left)

@@ -23,6 +23,7 @@ from .common import (
     unsqueeze,
     where,
 )
+from .samples import each, of
 
 
 def gather_positions(b: Builder, x: Value, index: Value, ax: int) -> Value:
@@ -50,7 +51,7 @@ def check_index(index: Value, name: str) -> None:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
 
 
-@composite()
+@composite(samples=of("f3x4", "i3x2<3", dim=1))
 def gather_along(b, x, index, *, dim):
     """torch.gather: out[i][j] = x[index[i][j]][j] for dim 0."""
     ax = axis(x, dim)
@@ -78,7 +79,7 @@ def gather_along(b, x, index, *, dim):
     return b.emit1("gather", x, *position_indices(b, index, ax), axes=tuple(range(x.rank)))
 
 
-@composite()
+@composite(samples=of("f3x4", "i3x2<3", dim=1))
 def take_along_dim(b, x, index, *, dim=None):
     """gather_along with broadcasting; over the flat tensor without `dim`."""
     if dim is None:
@@ -104,7 +105,7 @@ def _without(shape: tuple, ax: int) -> tuple:
     return shape[:ax] + shape[ax + 1 :]
 
 
-@composite()
+@composite(samples=of("f3x4", "i5<3", dim=0))
 def index_select(b, x, index, *, dim):
     """The slices of x along `dim` that a 1-d index names."""
     ax = axis(x, dim)
@@ -118,7 +119,7 @@ def index_select(b, x, index, *, dim):
     return move(b, b.emit1("gather", x, index, axes=(ax,)), 0, ax)
 
 
-@composite()
+@composite(samples=of("f3x4", "i2x2<12"))
 def take(b, x, index):
     """The elements of the flat tensor at `index`."""
     if index.dtype is not dtypes.i64:
@@ -132,7 +133,11 @@ def _adjacent(over: Sequence[int]) -> bool:
     return list(over) == list(range(over[0], over[0] + len(over)))
 
 
-@composite()
+@composite(
+    samples=each(
+        of("f2x3x4", "i5<3", "i5<4", axes=(1, 2)), of("f2x3x4", "i3<2", "i3<4", axes=(0, 2))
+    )
+)
 def index(b, x, *indices, axes):
     """x[..., i, j, ...]: integer tensors address `axes`; their common shape replaces these axes
     where they are adjacent, and comes first where they are not."""
@@ -159,7 +164,7 @@ def _place(b: Builder, y: Value, k: int, over: Sequence[int]) -> Value:
     return b.permute(y, perm)
 
 
-@composite()
+@composite(samples=each(of("f3x4", "f5", "i5<3", "i5<4", axes=(0, 1), accumulate=True)))
 def index_put(b, x, values, *indices, axes, accumulate=False):
     """x with the elements `index` would read set to (or increased by) `values`."""
     shape = _index_shape(indices)
@@ -193,7 +198,7 @@ def index_put(b, x, values, *indices, axes, accumulate=False):
 
 
 # -- selections by condition ----------------------------------------------------------------------
-@composite("where")
+@composite("where", samples=each(of("b3x4", "f3x4", "f4"), of("b3", "i3<5", 2)))
 def where_(b, condition, x, y):
     """x where the condition holds, y elsewhere."""
     if condition.dtype not in (dtypes.b1, dtypes.u8):
@@ -204,7 +209,7 @@ def where_(b, condition, x, y):
     return where(b, condition, x, y)
 
 
-@composite()
+@composite(samples=of("f3x4", "b3x4", 2.5))
 def masked_fill(b, x, mask, value):
     """x with `value` where the mask holds."""
     if mask.dtype is not dtypes.b1:
@@ -227,7 +232,7 @@ def _check_fill(x: Value, value: Value) -> None:
         raise RuntimeError(f"value cannot be converted to type {x.dtype.name} without overflow")
 
 
-@composite()
+@composite(samples=of("i3x2<4", num_classes=4))
 def one_hot(b, index, *, num_classes):
     """Vectors of zeros with a one where `index` says."""
     if index.dtype is not dtypes.i64:
@@ -246,19 +251,19 @@ def _triangle(b: Builder, x: Value, diagonal: int, lower: bool, name: str) -> Va
     return masked(b, b.le(column, edge) if lower else b.ge(column, edge), x)
 
 
-@composite()
+@composite(samples=of("f3x4", diagonal=-1))
 def tril(b, x, *, diagonal=0):
     """x with zeros above the diagonal."""
     return _triangle(b, x, diagonal, True, "tril")
 
 
-@composite()
+@composite(samples=of("f3x4", diagonal=1))
 def triu(b, x, *, diagonal=0):
     """x with zeros below the diagonal."""
     return _triangle(b, x, diagonal, False, "triu")
 
 
-@composite()
+@composite(samples=of("f3x4", offset=-1, dim1=0, dim2=2))
 def diag_embed(b, x, *, offset=0, dim1=-2, dim2=-1):
     """Matrices whose diagonal number `offset` is the last dimension of x."""
     rank = x.rank + 1
@@ -302,7 +307,7 @@ def _shift(b: Builder, x: Value, ax: int, by: int) -> Value:
     )
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4"))
 def trace(b, x):
     """The sum of a matrix's diagonal."""
     if x.rank != 2:
@@ -311,7 +316,7 @@ def trace(b, x):
     return b.sum(masked(b, eye, x), dim=None)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(row=3, col=4, offset=1))
 def tri_indices(b, *, row, col, offset=0, lower=True, dtype=None):
     """The row and column indices of a triangle of a row x col matrix, as a 2 x n tensor."""
     dtype = dtype or dtypes.i64
@@ -327,7 +332,7 @@ def tri_indices(b, *, row, col, offset=0, lower=True, dtype=None):
     return b.reshape(b.emit1("concat", *parts, axis=0), (2, len(pairs)))
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("a8", "w3x4"))
 def searchsorted(b, boundaries, x, *, right=False, out_int32=False):
     """How many entries of a sorted row are below (`right`: not above) each x; rows are the last
     dimension and correspond, or there is one row for all."""
@@ -389,7 +394,7 @@ def _not_after(b: Builder, x: Value, y: Value) -> Value:
     return b.logical_or(b.le(x, y), b.isnan(y))
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("i3x4<9", "i5<9"))
 def isin(b, elements, test_elements, *, invert=False):
     """Whether each element occurs among the test elements."""
     tests = flat(b, b.cast(test_elements, test_elements.dtype))
@@ -405,7 +410,7 @@ def _repeat_index_vjp(b: Builder, op: Op, g: Value):
     return [b.reduce(b.reshape(g, split), "sum", (ax + 1,))]
 
 
-@composite(vjp=_repeat_index_vjp)
+@composite(vjp=_repeat_index_vjp, samples=of("f3x4", repeats=3, dim=0))
 def repeat_each(b, x, *, repeats, dim):
     """Every slice along `dim` repeated `repeats` times in a row."""
     ax = axis(x, dim)

@@ -14,6 +14,7 @@ from ..promote import broadcast_shapes
 from ..types import TensorType
 from .common import same_shape, shape_text, spelled
 from .matrices import check_kernel, check_square, host, no_derivative, where_in_stack
+from .samples import of, positive_definite
 
 GROWTH = (1 + 17**0.5) / 8  # of the elements of D: keeps both kinds of blocks equally stable
 
@@ -90,7 +91,9 @@ def _np_ldl_factor(x: np.ndarray, conjugate: bool, name: str) -> tuple:
     return a.astype(x.dtype).reshape(x.shape), pivots.reshape(x.shape[:-1]), info.reshape(lead)
 
 
-@composite(vjp=no_derivative("linalg_ldl_factor_ex"), refuses=True)
+@composite(
+    vjp=no_derivative("linalg_ldl_factor_ex"), refuses=True, samples=of(positive_definite(3, 3))
+)
 def ldl_factor(b, x, *, hermitian=False, name=""):
     """L and D in one matrix, exchanges of rows, places of zeros; errors of a matrix that cannot be
     divided by are raised for the function `name`, if there is one."""
@@ -146,7 +149,11 @@ def _np_ldl_solve(a: np.ndarray, pivots: np.ndarray, y: np.ndarray, conjugate: b
     return out.astype(y.dtype)
 
 
-@composite(vjp=no_derivative("linalg_ldl_solve"), refuses=True)
+@composite(
+    vjp=no_derivative("linalg_ldl_solve"),
+    refuses=True,
+    samples=of(positive_definite(3, 3), lambda: np.array([1, 2, 3], np.int32), "d3x2"),
+)
 def ldl_solve(b, a, pivots, y, *, hermitian=False):
     """The solutions X of A X = B, A being given by its factors L and D; stacks broadcast."""
     _check_solve(a, pivots, y)

@@ -14,6 +14,7 @@ from ..types import TensorType
 from .common import same_shape, spelled, squeeze, unsqueeze
 from .linalg import pinv_grad
 from .matrices import LAPACK, adjoint, hermitian, host, product, real_type
+from .samples import of
 from .triangular import substitute
 
 DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
@@ -83,13 +84,13 @@ def _lstsq_vjp(b: Builder, op: Op, gx: Value | None, gr: Value | None, *_):
     return [ga, gy]
 
 
-@composite(vjp=hermitian(_lstsq_vjp))
+@composite(vjp=hermitian(_lstsq_vjp), samples=of("d4x2", "d4x3"))
 def linalg_lstsq(b, x, y, *, rcond=None, driver="gelsy"):
     """`lstsq` of stacks of one shape."""
     return host(b, "lstsq", x, y, options=(rcond, driver))
 
 
-@composite()
+@composite(samples=of("d4x2", "d4x3"))
 def lstsq(b, x, y, *, rcond=None, driver="gelsy"):
     """The X that makes |A X - B| smallest, the squares of the rest, ranks, singular values;
     B may hold vectors."""

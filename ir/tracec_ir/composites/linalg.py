@@ -29,6 +29,7 @@ from .matrices import (
     transposed,
     where_in_stack,
 )
+from .samples import each, of, positive_definite
 from .triangular import above
 
 
@@ -53,14 +54,14 @@ def _inv_vjp(b: Builder, op: Op, g: Value | None, *_):
     return [b.neg(product(b, y, g, y))]
 
 
-@composite("linalg_inv", vjp=_inv_vjp, autocast="single")
+@composite("linalg_inv", vjp=_inv_vjp, autocast="single", samples=of(positive_definite(2, 3, 3)))
 def linalg_inv(b, x):
     """The inverses of square matrices."""
     check_square(x, "linalg.inv")
     return host(b, "inv", x)
 
 
-@composite(vjp=_inv_vjp, autocast="single")
+@composite(vjp=_inv_vjp, autocast="single", samples=of(positive_definite(2, 3, 3)))
 def inv_ex(b, x):
     """The inverses of square matrices, and the places of zero pivots of those without one."""
     check_square(x, "linalg.inv")
@@ -90,14 +91,19 @@ def _solve_vjp(b: Builder, op: Op, g: Value | None, *_):
     return [b.neg(product(b, gy, transposed(b, x))), gy]
 
 
-@composite("linalg_solve", vjp=_solve_vjp, autocast="single")
+@composite(
+    "linalg_solve",
+    vjp=_solve_vjp,
+    autocast="single",
+    samples=of(positive_definite(2, 3, 3), "d2x3x2"),
+)
 def linalg_solve(b, a, y):
     """The solutions X of A X = Y; the stacks have one shape."""
     check_square(a, "linalg.solve")
     return host(b, "solve", a, y)
 
 
-@composite(vjp=_solve_vjp)
+@composite(vjp=_solve_vjp, samples=of(positive_definite(2, 3, 3), "d2x3x2"))
 def linalg_solve_ex(b, a, y):
     """The solutions X of A X = Y, and the places of zero pivots of matrices without one."""
     both, pivots, info = b.lu_factor(a)
@@ -127,14 +133,14 @@ def _solution(b: Builder, x: Value, left: bool, vector: bool) -> Value:
     return b.reshape(x, x.shape[:-1]) if vector else x
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of(positive_definite(2, 3, 3), "d2x3x2"))
 def solve(b, a, y, *, left=True):
     """The solutions of A X = B (or X A = B); stacks broadcast, B may hold vectors."""
     a, y, vector = _equation(b, a, y, left, "linalg.solve")
     return _solution(b, b.linalg_solve(a, y), left, vector)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of(positive_definite(2, 3, 3), "d2x3x2"))
 def solve_ex(b, a, y, *, left=True):
     """`solve`, and the places of zero pivots of matrices without a solution."""
     a, y, vector = _equation(b, a, y, left, "linalg.solve")
@@ -142,7 +148,7 @@ def solve_ex(b, a, y, *, left=True):
     return _solution(b, x, left, vector), info
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of(positive_definite(2, 3, 3), "d2x3x2", upper=True))
 def solve_triangular(b, a, y, *, upper, left=True, unitriangular=False):
     """`solve` with a triangle of A, its diagonal taken as ones if `unitriangular`."""
     a, y, vector = _equation(b, a, y, left, "linalg.solve_triangular")
@@ -173,7 +179,7 @@ def _slogdet_vjp(b: Builder, op: Op, gs: Value | None, g: Value | None):
     return [b.mul(wide, adjoint(b, b.linalg_inv(x)))]
 
 
-@composite(vjp=hermitian(_slogdet_vjp))
+@composite(vjp=hermitian(_slogdet_vjp), samples=of(positive_definite(2, 3, 3)))
 def slogdet(b, x):
     """Signs and logarithms of the magnitudes of determinants."""
     check_square(x, "linalg.slogdet")
@@ -196,7 +202,7 @@ def _det_vjp(b: Builder, op: Op, g: Value):
     return [b.mul(unsqueeze(b, unsqueeze(b, scale, scale.rank), scale.rank + 1), cofactors)]
 
 
-@composite(vjp=_det_vjp)
+@composite(vjp=_det_vjp, samples=of(positive_definite(2, 3, 3)))
 def det(b, x):
     """The determinants of square matrices."""
     check_square(x, "linalg.det")
@@ -204,7 +210,7 @@ def det(b, x):
     return b.mul(sign, b.exp(log))
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(lambda: np.eye(3)[[1, 0, 2]]))
 def det_of_orthogonal(b, x):
     """The signs of determinants."""
     return host(b, "slogdet", x)[0]
@@ -262,14 +268,14 @@ def _cholesky_vjp(b: Builder, op: Op, g: Value | None, *_):
     return [adjoint(b, above(b, adjoint(b, lower), adjoint(b, half)))]
 
 
-@composite(vjp=hermitian(_cholesky_vjp), autocast="single")
+@composite(vjp=hermitian(_cholesky_vjp), autocast="single", samples=of(positive_definite(2, 3, 3)))
 def cholesky(b, x, *, upper=False):
     """The lower triangular L with L Lᴴ = x; `upper` says which triangle of x is read."""
     check_square(x, "linalg.cholesky")
     return host(b, "cholesky", x, options=(upper, "linalg.cholesky"))[0]
 
 
-@composite(vjp=hermitian(_cholesky_vjp), autocast="single")
+@composite(vjp=hermitian(_cholesky_vjp), autocast="single", samples=of(positive_definite(2, 3, 3)))
 def cholesky_ex(b, x, *, upper=False):
     """`cholesky`, and the orders of minors that prevent it."""
     check_square(x, "linalg.cholesky")
@@ -332,7 +338,9 @@ def _tall_qr_grad(b: Builder, q: Value, r: Value, gq: Value | None, gr: Value | 
     return adjoint(b, above(b, r, adjoint(b, total)))
 
 
-@composite("linalg_qr", vjp=hermitian(_qr_vjp), autocast="single", refuses=True)
+@composite(
+    "linalg_qr", vjp=hermitian(_qr_vjp), autocast="single", refuses=True, samples=of("d2x3x2")
+)
 def linalg_qr(b, x, *, mode="reduced"):
     """Orthogonal Q and upper triangular R with Q R = x."""
     if x.dtype in (dtypes.f16, dtypes.bf16):
@@ -405,7 +413,7 @@ def _svd_vjp(b: Builder, op: Op, gu: Value | None, gs: Value | None, gvh: Value 
     return [out]
 
 
-@composite(vjp=hermitian(_svd_vjp))
+@composite(vjp=hermitian(_svd_vjp), samples=of("d2x3x2"))
 def svd(b, x, *, full_matrices=False):
     """U, S and Vh with U diag(S) Vh = x."""
     check_matrix(x, "linalg.svd")
@@ -437,7 +445,7 @@ def _pinv_vjp(b: Builder, op: Op, g: Value):
     return [pinv_grad(b, op.operands[0], op.results[0], g)] + [None] * (len(op.operands) - 1)
 
 
-@composite(vjp=hermitian(_pinv_vjp), autocast="single")
+@composite(vjp=hermitian(_pinv_vjp), autocast="single", samples=of("d3x2"))
 def pinv(b, x, *tolerances, hermitian=False):
     """The pseudo-inverse; singular values that `tolerances` (see `_limit`) exclude count as 0."""
     check_matrix(x, "linalg.pinv")
@@ -474,7 +482,7 @@ def _column(b: Builder, x: Any) -> Any:
     return unsqueeze(b, x, x.rank) if isinstance(x, Value) and not is_number(x) else x
 
 
-@composite(nondiff=True, autocast="single")
+@composite(nondiff=True, autocast="single", samples=of("d3x2"))
 def matrix_rank(b, x, *tolerances, hermitian=False):
     """How many singular values (or magnitudes of eigenvalues) are above the tolerance."""
     check_matrix(x, "linalg.matrix_rank")
@@ -485,7 +493,7 @@ def matrix_rank(b, x, *tolerances, hermitian=False):
     return b.reduce(b.cast(keep, dtypes.i64), "sum", (keep.rank - 1,))
 
 
-@composite()
+@composite(samples=each(of("d3x2"), of("d3x2", ord="nuc"), of("d3x2", ord=1)))
 def matrix_norm(b, x, *, ord="fro", dim=(-2, -1), keepdim=False):
     """The norms of matrices in two dimensions."""
     if x.rank < 2:
@@ -554,7 +562,7 @@ def _matrix_exp_vjp(b: Builder, op: Op, g: Value):
     return [b.emit1("slice", y, starts=(*zeros, 0, n), stops=(*lead, n, 2 * n), steps=ones)]
 
 
-@composite(vjp=_matrix_exp_vjp)
+@composite(vjp=_matrix_exp_vjp, samples=of("d3x3"))
 def matrix_exp(b, x):
     """The exponentials of square matrices."""
     if x.dtype in (dtypes.f16, dtypes.bf16):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
+from ..prims.samples import rng
 from .common import (
+    fixed,
     iota_along,
     masked,
     numel,
@@ -25,6 +29,7 @@ from .common import (
     wide,
 )
 from .index import gather_positions
+from .samples import each, of
 
 
 # -- class indices --------------------------------------------------------------------------------
@@ -107,7 +112,7 @@ def _weighted(b: Builder, terms: Value, weights: Value, reduction: str) -> Value
     return b.div(b.reduce(terms, "sum", everything), b.reduce(weights, "sum", everything))
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f5x3", "i5<3"))
 def nll_loss(b, logp, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """Minus the log-probability at the target class."""
     _check_classes(logp, target, weight, "nll_loss")
@@ -137,7 +142,15 @@ def _cross_entropy_vjp(b: Builder, op: Op, g: Value):
     return [dx] + [None] * (len(op.operands) - 1)
 
 
-@composite(vjp=_cross_entropy_vjp, autocast="single")
+@composite(
+    vjp=_cross_entropy_vjp,
+    autocast="single",
+    samples=each(
+        of("f5x3", "i5<3"),
+        of("f2x3x2", "i2x2<3", ignore_index=1, reduction="sum"),
+        of("n5x3", "i5<3", "n3"),
+    ),
+)
 def cross_entropy(b, x, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """nll_loss of log_softmax over the classes (dimension 1, or 0 of a single sample)."""
     _check_classes(x, target, weight, "cross_entropy")
@@ -146,7 +159,7 @@ def cross_entropy(b, x, target, weight=None, *, ignore_index=-100, reduction="me
     return b.nll_loss(*operands, ignore_index=ignore_index, reduction=reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f5x3", "i5<3", label_smoothing=0.1))
 def cross_entropy_smooth(
     b, x, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0
 ):  # fmt: skip
@@ -173,7 +186,7 @@ def _along(b: Builder, v: Value, rank: int, ax: int) -> Value:
     return b.reshape(v, [v.shape[0] if i == ax else 1 for i in range(rank)])
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f5x3", "p5x3"))
 def cross_entropy_prob(b, x, target, weight=None, *, reduction="mean", label_smoothing=0.0):
     """cross_entropy against a distribution over the classes for each sample."""
     if not same_shape(x.shape, target.shape):
@@ -216,20 +229,24 @@ def _mse_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(b.sum_to(dx, x.shape), x.dtype), b.cast(b.sum_to(b.neg(dx), y.shape), y.dtype)]
 
 
-@composite(vjp=_mse_vjp, autocast="single")
+@composite(
+    vjp=_mse_vjp,
+    autocast="single",
+    samples=each(of("f3x4", "f3x4"), of("f3x4", "f3x4", reduction="none")),
+)
 def mse_loss(b, x, target, *, reduction="mean"):
     """(x - target) squared."""
     d = b.sub(x, target)
     return reduced(b, b.mul(d, d), reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "f3x4"))
 def l1_loss(b, x, target, *, reduction="mean"):
     """|x - target|."""
     return reduced(b, b.abs(b.sub(x, target)), reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "f3x4", beta=0.5))
 def smooth_l1_loss(b, x, target, *, reduction="mean", beta=1.0):
     """Quadratic below beta, linear above."""
     if beta < 0:
@@ -242,7 +259,7 @@ def smooth_l1_loss(b, x, target, *, reduction="mean", beta=1.0):
     return reduced(b, where(b, b.lt(z, beta), small, b.sub(z, 0.5 * beta)), reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "f3x4", delta=0.5))
 def huber_loss(b, x, target, *, reduction="mean", delta=1.0):
     """Half the square below delta, delta * (|d| - delta / 2) above."""
     if delta <= 0:
@@ -255,7 +272,7 @@ def huber_loss(b, x, target, *, reduction="mean", delta=1.0):
     )
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "h3x4", full=True))
 def poisson_nll_loss(b, x, target, *, log_input=True, full=False, eps=1e-08, reduction="mean"):
     """Minus the log-likelihood of a Poisson distribution, without or with Stirling's term."""
     if log_input:
@@ -272,7 +289,7 @@ def poisson_nll_loss(b, x, target, *, log_input=True, full=False, eps=1e-08, red
     return reduced(b, y, reduction)
 
 
-@composite()
+@composite(samples=of("f3x4", "f3x4", "p3x4"))
 def gaussian_nll_loss(b, x, target, var, *, full=False, eps=1e-06, reduction="mean"):
     """Minus the log-likelihood of a normal distribution of given variance, at least eps."""
     v = b.add(var, b.detach(b.sub(b.clamp_min(var, eps), var)))
@@ -284,7 +301,7 @@ def gaussian_nll_loss(b, x, target, var, *, full=False, eps=1e-06, reduction="me
 
 
 # -- probabilities --------------------------------------------------------------------------------
-@composite(autocast="single")
+@composite(autocast="single", samples=of("p3x4", "p3x4"))
 def binary_cross_entropy(b, x, target, weight=None, *, reduction="mean"):
     """-(target * log(x) + (1 - target) * log(1 - x)), logarithms no lower than -100."""
     if not same_shape(x.shape, target.shape):
@@ -308,14 +325,17 @@ def _bce_terms_vjp(b: Builder, op: Op, g: Value):
     return [b.mul(g, b.div(b.sub(x, target), room)), dt]
 
 
-@composite(vjp=_bce_terms_vjp)
+@composite(vjp=_bce_terms_vjp, samples=of("p3x4", "p3x4"))
 def bce_terms(b, x, target):
     """The elements of binary_cross_entropy."""
     log_x, log_rest = b.clamp_min(b.log(x), -100.0), b.clamp_min(b.log1p(b.neg(x)), -100.0)
     return b.sub(b.mul(b.sub(target, 1.0), log_rest), b.mul(target, log_x))
 
 
-@composite(autocast="single")
+@composite(
+    autocast="single",
+    samples=each(of("f3x4", "p3x4"), of("f3x4", "p3x4", "h4", has_pos_weight=True)),
+)
 def bce_with_logits(b, x, target, *rest, has_weight=False, has_pos_weight=False, reduction="mean"):
     """binary_cross_entropy of sigmoid(x) without overflow. Further operands: weight, pos_weight."""
     if not same_shape(x.shape, target.shape):
@@ -335,7 +355,7 @@ def bce_with_logits(b, x, target, *rest, has_weight=False, has_pos_weight=False,
     return reduced(b, y, reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "p3x4", reduction="batchmean"))
 def kl_div(b, x, target, *, reduction="mean", log_target=False):
     """target * (log(target) - x), 0 where target is."""
     if log_target:
@@ -348,27 +368,27 @@ def kl_div(b, x, target, *, reduction="mean", log_target=False):
     return reduced(b, y, reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "s3x4"))
 def soft_margin_loss(b, x, target, *, reduction="mean"):
     """log(1 + exp(-target * x))."""
     return reduced(b, b.log1p(b.exp(b.neg(b.mul(target, x)))), reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "s3x4"))
 def hinge_embedding_loss(b, x, target, *, margin=1.0, reduction="mean"):
     """x where target is 1, max(0, margin - x) where it is -1."""
     hinge = masked(b, b.ne(target, 1), b.clamp_min(b.sub(margin, x), 0))
     return reduced(b, b.add(hinge, masked(b, b.ne(target, -1), x)), reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f4", "f4", "s4"))
 def margin_ranking_loss(b, x1, x2, target, *, margin=0.0, reduction="mean"):
     """max(0, -target * (x1 - x2) + margin)."""
     d = b.add(b.mul(b.neg(target), b.sub(x1, x2)), margin)
     return reduced(b, b.clamp_min(d, 0), reduction)
 
 
-@composite()
+@composite(samples=of("f3x4", "f3x4"))
 def cosine_similarity(b, x1, x2, *, dim=1, eps=1e-08):
     """The cosine of the angle between vectors along `dim`, their lengths at least eps."""
     from ..promote import common
@@ -389,7 +409,7 @@ def cosine_similarity(b, x1, x2, *, dim=1, eps=1e-08):
     return b.cast(b.sum(b.mul(unit(x1), unit(x2)), dim=(dim,)), work)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "f3x4", "s3"))
 def cosine_embedding_loss(b, x1, x2, target, *, margin=0.0, reduction="mean"):
     """1 - cos where target is 1, max(0, cos - margin) where it is -1."""
     tiny = 1e-12
@@ -403,14 +423,14 @@ def cosine_embedding_loss(b, x1, x2, target, *, margin=0.0, reduction="mean"):
     return reduced(b, b.add(near, far), reduction)
 
 
-@composite()
+@composite(samples=of("f3x4", "f3x4"))
 def pairwise_distance(b, x1, x2, *, p=2.0, eps=1e-06, keepdim=False):
     """The p-norm of x1 - x2 + eps along the last dimension."""
     d = b.add(b.sub(x1, x2), eps)
     return b.vector_norm(d, ord=float(p), dim=(d.rank - 1,), keepdim=keepdim)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "f3x4", "f3x4"))
 def triplet_margin_loss(
     b, anchor, positive, negative, *, margin=1.0, p=2.0, eps=1e-06, swap=False, reduction="mean"
 ):
@@ -423,7 +443,7 @@ def triplet_margin_loss(
 
 
 # -- several labels -------------------------------------------------------------------------------
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f3x4", "i3<4"))
 def multi_margin_loss(b, x, target, weight=None, *, p=1, margin=1.0, reduction="mean"):
     """The mean over wrong classes of max(0, margin - x[target] + x[i]) ** p."""
     if p not in (1, 2):
@@ -443,7 +463,7 @@ def multi_margin_loss(b, x, target, weight=None, *, p=1, margin=1.0, reduction="
     return reduced(b, y, reduction)
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=of("f2x4", lambda: np.array([[3, 0, -1, 1], [1, -1, 0, 2]])))
 def multilabel_margin_loss(b, x, target, *, reduction="mean"):
     """The hinge between every labelled and every other class; labels end at the first -1."""
     if not same_shape(x.shape, target.shape):
@@ -469,7 +489,7 @@ def multilabel_margin_loss(b, x, target, *, reduction="mean"):
     return reduced(b, y, reduction)
 
 
-@composite()
+@composite(samples=of("f3x4", "p3x4"))
 def multilabel_soft_margin_loss(b, x, target, weight=None, *, reduction="mean"):
     """The mean over classes of the binary cross entropy of sigmoid(x)."""
     y = b.neg(
@@ -481,7 +501,15 @@ def multilabel_soft_margin_loss(b, x, target, weight=None, *, reduction="mean"):
 
 
 # -- sequences ------------------------------------------------------------------------------------
-@composite(autocast="single")
+@composite(
+    autocast="single",
+    samples=of(
+        lambda: np.log(rng().dirichlet(np.ones(4), (5, 2))),
+        lambda: np.array([[1, 2], [3, 1]]),
+        lambda: np.array([5, 4]),
+        lambda: np.array([2, 1]),
+    ),
+)
 def ctc_loss(
     b,
     logp,
@@ -498,14 +526,16 @@ def ctc_loss(
     logp is [time, batch, classes] and targets [batch, longest]. The forward recursion runs over the
     extended targets (blanks between labels); its derivative is the backward recursion.
     """
-    time, batch, classes = logp.shape
+    batch, time = logp.shape[1], fixed(logp.shape[0])
     longest = targets.shape[1]
     states = 2 * longest + 1
     s = iota_along(b, 2, 1, states)
     odd = b.eq(b.fmod(s, 2), 1)
-    label_at = b.minimum(b.idiv(s, b.full(2, dtypes.i64, s.shape)), max(longest - 1, 0))
-    label_at = b.broadcast_to(label_at, (batch, states))
-    labels = gather_positions(b, b.cast(targets, dtypes.i64), label_at, 1) if longest else label_at
+    last = size(b, dims.maximum(longest - 1, 0))
+    labels = b.minimum(b.idiv(s, b.full(2, dtypes.i64, s.shape)), last)
+    labels = b.broadcast_to(labels, (batch, states))
+    if not dims.same(longest, 0):
+        labels = gather_positions(b, b.cast(targets, dtypes.i64), labels, 1)
     inside = b.le(s, b.mul(unsqueeze(b, b.cast(target_lengths, dtypes.i64), 1), 2))
     classes_at = where(b, b.logical_and(odd, inside), labels, blank)
     emit = [_emission(b, logp, classes_at, t) for t in range(time)]

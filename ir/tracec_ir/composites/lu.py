@@ -32,6 +32,7 @@ from .matrices import (
     product,
     where_in_stack,
 )
+from .samples import of, positive_definite
 from .triangular import BLOCK, above, below, substitute
 
 
@@ -137,7 +138,7 @@ def _rows(b: Builder, x: Value, order: Value) -> Value:
     return gather_positions(b, x, unsqueeze(b, order, order.rank), x.rank - 2)
 
 
-@composite(vjp=hermitian(_lu_vjp), autocast="single")
+@composite(vjp=hermitian(_lu_vjp), autocast="single", samples=of(positive_definite(2, 3, 3)))
 def lu_factor(b, x, *, pivot=True, name=""):
     """L and U in one matrix, the exchanges of rows, and the place of a zero pivot. Errors of a
     singular matrix are raised for the function `name`, if there is one."""
@@ -177,14 +178,14 @@ def _np_pivot_order(pivots: np.ndarray, x: np.ndarray, inverse: bool, wrong: str
     return (order.argsort(axis=1) if inverse else order).reshape(*lead, rows)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(lambda: np.array([3, 2, 3], np.int32), "d3x3"))
 def pivot_order(b, pivots, x, *, inverse=False, wrong=_WRONG):
     """The order of the rows of x that pivots stand for, or its inverse; `wrong` is what is said of
     pivots out of range."""
     return host(b, "pivot_order", pivots, x, options=(inverse, wrong))
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(lambda: np.array([3, 2, 3], np.int32), "d3x3"))
 def permutation_matrix(b, pivots, both):
     """The matrix P of P L U."""
     order = b.pivot_order(pivots, both)
@@ -192,7 +193,7 @@ def permutation_matrix(b, pivots, both):
     return b.cast(b.eq(at, unsqueeze(b, order, order.rank - 1)), both.dtype)
 
 
-@composite()
+@composite(samples=of("d3x3"))
 def lu_unpack(b, both):
     """The triangles L and U of what `lu_factor` returns."""
     rows, columns = both.rank - 2, both.rank - 1
@@ -232,7 +233,7 @@ def _check_solve(both: Value, pivots: Value, y: Value, left: bool) -> None:
     check_kernel(both, "lu_solve_cpu")
 
 
-@composite()
+@composite(samples=of(positive_definite(3, 3), lambda: np.array([3, 2, 3], np.int32), "d3x2"))
 def lu_solve(b, both, pivots, y, *, left=True, turned=False):
     """The solutions of A X = B (or X A = B), Aᴴ instead of A if `turned`, A being P L U."""
     _check_solve(both, pivots, y, left)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..builder import Builder
 from ..core import Func, Op, Value
 from ..optable import composite
+from .samples import of
 
 
 def _attrs(op: Op) -> dict:
@@ -20,7 +21,17 @@ def _vjp(b: Builder, op: Op, *grads: Value | None) -> list[Value | None]:
     )
 
 
-@composite(vjp=_vjp)
+@composite(
+    vjp=_vjp,
+    samples=of(
+        "f3x4",
+        op="softmax",
+        options=(("dim", 0), ("dtype", None)),
+        batched=(True,),
+        size=3,
+        different=False,
+    ),
+)
 def mapped(b, *xs, op, options, batched, size, different):
     """The results of `op` (with the attributes `options`) for each of `size` examples: operands
     flagged in `batched` have one axis more, in front, and so have the results. With `different`

@@ -9,6 +9,7 @@ from ..dims import same
 from ..optable import composite
 from ..promote import broadcast_shapes, c_type
 from .common import axis, iota_along, same_shape, shape_text, spelled, unsqueeze, where
+from .samples import each, of
 
 
 def _check_types(x: Value, y: Value, name: str = "") -> None:
@@ -39,7 +40,9 @@ def product(b: Builder, x: Value, y: Value) -> Value:
     return b.reshape(b.emit1("dot", flat, y), (*x.shape[:-1], y.shape[1]))
 
 
-@composite(autocast="half")
+@composite(
+    autocast="half", samples=each(of("f3x4", "f4x2"), of("f4", "f4"), of("f2x1x3x4", "f2x4x2"))
+)
 def matmul(b, x, y):
     """The matrix product as `@`: vectors, matrices and stacks of matrices."""
     if x.rank == 0 or y.rank == 0:
@@ -96,7 +99,7 @@ def _batch_error(b: Builder, x: Value, y: Value) -> RuntimeError:
     )
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f3x4", "f4x2"))
 def mm(b, x, y):
     """The product of two matrices."""
     if x.rank != 2:
@@ -109,7 +112,7 @@ def mm(b, x, y):
     return b.emit1("dot", x, y)
 
 
-@composite()
+@composite(samples=of("f3x4", "f4"))
 def mv(b, x, y):
     """The product of a matrix and a vector."""
     if x.rank != 2 or y.rank != 1:
@@ -117,7 +120,7 @@ def mv(b, x, y):
     return b.matmul(x, y)
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f2x3x4", "f2x4x2"))
 def bmm(b, x, y):
     """The products of two equally long stacks of matrices."""
     if x.rank != 3:
@@ -134,7 +137,7 @@ def bmm(b, x, y):
     return b.emit1("dot", x, y)
 
 
-@composite("inner_dot")
+@composite("inner_dot", samples=of("f4", "f4"))
 def inner_dot(b, x, y):
     """The sum of the products of two vectors (torch.dot)."""
     if x.rank != 1 or y.rank != 1:
@@ -153,7 +156,7 @@ def inner_dot(b, x, y):
     return b.reduce(b.mul(x, y), "sum", (0,))
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f2x3x4", "f5x4", "f5"))
 def linear(b, x, weight, bias=None):
     """x @ weight.T + bias."""
     if x.rank == 0 or weight.rank not in (1, 2):
@@ -217,7 +220,7 @@ def _scaled_sum(b: Builder, x: Value, y: Value, beta, alpha) -> Value:
     return b.add(x, y)
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f2", "f3x4", "f4x2", beta=0.5, alpha=2))
 def addmm(b, x, m1, m2, *, beta=1, alpha=1):
     """beta * x + alpha * (m1 @ m2)."""
     if m1.rank != 2:
@@ -227,13 +230,13 @@ def addmm(b, x, m1, m2, *, beta=1, alpha=1):
     return _scaled_sum(b, x, b.mm(m1, m2), beta, alpha)
 
 
-@composite()
+@composite(samples=of("f3", "f3x4", "f4"))
 def addmv(b, x, matrix, vector, *, beta=1, alpha=1):
     """beta * x + alpha * (matrix @ vector)."""
     return _scaled_sum(b, x, b.mv(matrix, vector), beta, alpha)
 
 
-@composite()
+@composite(samples=of("f3x4", "f3", "f4"))
 def addr(b, x, v1, v2, *, beta=1, alpha=1):
     """beta * x + alpha * outer(v1, v2)."""
     y = b.outer(v1, v2)
@@ -243,19 +246,19 @@ def addr(b, x, v1, v2, *, beta=1, alpha=1):
     return _scaled_sum(b, b.cast(x, work), b.cast(y, work), beta, alpha)
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f3x2", "f2x3x4", "f2x4x2"))
 def baddbmm(b, x, m1, m2, *, beta=1, alpha=1):
     """beta * x + alpha * bmm(m1, m2)."""
     return _scaled_sum(b, x, b.bmm(m1, m2), beta, alpha)
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f3x2", "f2x3x4", "f2x4x2"))
 def addbmm(b, x, m1, m2, *, beta=1, alpha=1):
     """beta * x + alpha * the sum of the products of the stacks."""
     return _scaled_sum(b, x, b.reduce(b.bmm(m1, m2), "sum", (0,)), beta, alpha)
 
 
-@composite()
+@composite(samples=of("f3", "f4"))
 def outer(b, x, y):
     """Every element of x times every element of y."""
     if x.rank != 1 or y.rank != 1:
@@ -264,7 +267,7 @@ def outer(b, x, y):
     return b.mul(unsqueeze(b, x, 1), unsqueeze(b, y, 0))
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f2x4", "f3x4"))
 def inner(b, x, y):
     """The sums of products over the last dimensions."""
     if x.rank == 0 or y.rank == 0:
@@ -277,7 +280,7 @@ def inner(b, x, y):
     return b.tensordot(x, y, dims_self=(x.rank - 1,), dims_other=(y.rank - 1,))
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f2x3x4", "f3x2x2", dims_self=(1, 0), dims_other=(0, 1)))
 def tensordot(b, x, y, *, dims_self, dims_other):
     """The sum of products over paired dimensions."""
     if len(dims_self) != len(dims_other):
@@ -305,7 +308,7 @@ def tensordot(b, x, y, *, dims_self, dims_other):
     return b.reshape(b.emit1("dot", rows, columns), (*left, *right))
 
 
-@composite()
+@composite(samples=of("f2x3", "f3x2"))
 def kron(b, x, y):
     """The Kronecker product."""
     rank = max(x.rank, y.rank)
@@ -316,7 +319,7 @@ def kron(b, x, y):
     return b.reshape(b.mul(left, right), [m * n for m, n in zip(xs, ys, strict=True)])
 
 
-@composite()
+@composite(samples=of("f2x3", "f2x4", "f2x3x4", "f2"))
 def bilinear(b, x1, x2, weight, bias=None):
     """y[.., o] = x1[.., i] weight[o, i, j] x2[.., j] + bias[o]."""
     lead = x1.shape[:-1]
@@ -330,7 +333,7 @@ def bilinear(b, x1, x2, weight, bias=None):
     return y if bias is None else b.add(y, bias)
 
 
-@composite()
+@composite(samples=of("f2x3", "f2x3"))
 def cross(b, x, y, *, dim=-1):
     """The cross product of 3-vectors along `dim`."""
     from .common import take as part
@@ -338,7 +341,7 @@ def cross(b, x, y, *, dim=-1):
     if x.rank != y.rank:
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     ax = axis(x, dim)
-    if x.shape[ax] != 3 or y.shape[ax] != 3:
+    if not dims.same(x.shape[ax], 3) or not dims.same(y.shape[ax], 3):
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {x.shape[ax]} and "
             f"{y.shape[ax]}"
@@ -375,7 +378,7 @@ def _cdist_vjp(b, op, g):
 
 
 # Written out: the norm's own derivative would keep all differences of the forward pass.
-@composite(vjp=_cdist_vjp, autocast="single")
+@composite(vjp=_cdist_vjp, autocast="single", samples=of("f3x4", "f2x4"))
 def cdist(b, x, y, *, p=2.0):
     """The p-norm distances between the rows of x and those of y."""
     for t, name in ((x, "X1"), (y, "X2")):
@@ -395,7 +398,7 @@ def cdist(b, x, y, *, p=2.0):
     return b.vector_norm(diff, ord=p, dim=(diff.rank - 1,))
 
 
-@composite(autocast="half")
+@composite(autocast="half", samples=of("f3x3", n=3))
 def matrix_power(b, x, *, n):
     """x @ x @ ... n times (n >= 0)."""
     if x.rank < 2 or not same(x.shape[-1], x.shape[-2]):

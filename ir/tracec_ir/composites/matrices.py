@@ -15,6 +15,7 @@ from ..optable import composite
 from ..prims.host import host_function, leading
 from ..types import TensorType
 from .common import iota_along, spelled, swap
+from .samples import of
 
 
 def host(b: Builder, fn: str, *operands: Value, options: tuple = ()) -> Any:
@@ -118,7 +119,7 @@ def _phases_vjp(b: Builder, op: Op, g: Value):
     return [g, None]
 
 
-@composite(vjp=_phases_vjp)
+@composite(vjp=_phases_vjp, samples=of("d2x3", lambda: np.zeros(2), message="not zero"))
 def checked_phases(b, x, turns, *, message):
     """x; RuntimeError if `turns` are not zero."""
     return host(b, "phases", x, turns, options=(message,))

@@ -8,6 +8,7 @@ from ..core import Op, Value
 from ..dims import Dim
 from ..optable import composite
 from .common import count, mean_over, same_shape, shape_text, wide
+from .samples import each, of
 
 
 def _moments(b: Builder, x: Value, over, eps: float) -> tuple[Value, Value, Value]:
@@ -78,7 +79,12 @@ def _layer_norm_vjp(b: Builder, op: Op, g: Value):
     return [dx, *_affine_grads(b, op, 1, normal, g, over)]
 
 
-@composite(vjp=_layer_norm_vjp)
+@composite(
+    vjp=_layer_norm_vjp,
+    samples=each(
+        of("f3x4", "f4", "f4", normalized_shape=(4,)), of("f2x3x4", normalized_shape=(3, 4))
+    ),
+)
 def layer_norm(b, x, weight=None, bias=None, *, normalized_shape, eps=1e-05):
     """x brought to mean 0 and variance 1 over its last dimensions, then scaled and shifted."""
     over = _layer_axes(x, normalized_shape)
@@ -97,7 +103,7 @@ def _check_param(param: Value | None, shape, name: str) -> None:
         )
 
 
-@composite()
+@composite(samples=of("f3x4", "f4", "f4", normalized_shape=(4,), eps=1e-5))
 def native_layer_norm(b, x, weight=None, bias=None, *, normalized_shape, eps):
     """layer_norm with the mean and the reciprocal deviation it used."""
     over = _layer_axes(x, normalized_shape)
@@ -129,7 +135,7 @@ def _rms_scale(b: Builder, z: Value, over, eps) -> Value:
     return b.rsqrt(b.add(mean_over(b, b.mul(z, z), over, True), eps))
 
 
-@composite(vjp=_rms_norm_vjp)
+@composite(vjp=_rms_norm_vjp, samples=of("f3x4", "f4", normalized_shape=(4,), eps=1e-6))
 def rms_norm(b, x, weight=None, *, normalized_shape, eps=None):
     """x divided by the root mean square over its last dimensions, then scaled."""
     over = _layer_axes(x, normalized_shape)
@@ -192,7 +198,13 @@ def _batch_norm_train_vjp(b: Builder, op: Op, g: Value | None, *_rest):
     return grads + [None] * len(tracked)
 
 
-@composite(vjp=_batch_norm_train_vjp)
+@composite(
+    vjp=_batch_norm_train_vjp,
+    samples=each(
+        of("f3x2x2", "f2", "f2", affine=True, eps=1e-5),
+        of("n3x2", "n2", "n2", 0.1, affine=False, eps=1e-5),
+    ),
+)
 def batch_norm_train(b, x, *rest, affine, eps):
     """Batch norm with the statistics of x. Operands after x: weight and bias if `affine`, then, if
     they are tracked, running mean, running variance and momentum; their new values are results."""
@@ -236,7 +248,7 @@ def _moving(b: Builder, old: Value, new: Value, momentum: Value) -> Value:
     return b.cast(b.add(kept, b.mul(new, momentum)), old.dtype)
 
 
-@composite()
+@composite(samples=of("f3x2x2", "f2", "p2", "f2", "f2", eps=1e-5))
 def batch_norm_eval(b, x, running_mean, running_var, weight=None, bias=None, *, eps):
     """Batch norm with given statistics."""
     if x.rank == 0:
@@ -259,7 +271,7 @@ def batch_norm_eval(b, x, running_mean, running_var, weight=None, bias=None, *, 
     return b.cast(_affine(b, y, weight, bias, shape), x.dtype)
 
 
-@composite()
+@composite(samples=of("f3x2x2", "f2", "f2", affine=True, training=True, eps=1e-5))
 def native_batch_norm(b, x, *rest, affine, training, eps):
     """batch norm with the mean and the reciprocal deviation it used (empty outside training)."""
     if training:
@@ -293,7 +305,7 @@ def _group_norm_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(b.reshape(dx, x.shape), x.dtype), *grads]
 
 
-@composite(vjp=_group_norm_vjp)
+@composite(vjp=_group_norm_vjp, samples=of("f2x4x3", "f4", "f4", num_groups=2))
 def group_norm(b, x, weight=None, bias=None, *, num_groups, eps=1e-05):
     """x brought to mean 0 and variance 1 within groups of channels, then scaled and shifted."""
     if x.rank < 2:
@@ -317,7 +329,7 @@ def group_norm(b, x, weight=None, bias=None, *, num_groups, eps=1e-05):
     return b.cast(_affine(b, y, weight, bias, _channel_shape(x)), x.dtype)
 
 
-@composite()
+@composite(samples=of("f2x4x3", "f4", "f4", num_groups=2, eps=1e-5))
 def native_group_norm(b, x, weight=None, bias=None, *, num_groups, eps):
     """group_norm with the means and reciprocal deviations it used."""
     z = _grouped(b, wide(b, x), num_groups)
@@ -331,7 +343,7 @@ def native_group_norm(b, x, weight=None, bias=None, *, num_groups, eps):
     return y, b.cast(mean, x.dtype), b.cast(b.reshape(scale, mean.shape), x.dtype)
 
 
-@composite()
+@composite(samples=of("f2x3x4", "f3", "f3", eps=1e-5))
 def instance_norm(b, x, weight=None, bias=None, *, eps):
     """x brought to mean 0 and variance 1 within each channel of each sample."""
     if x.rank < 3:
@@ -343,7 +355,7 @@ def instance_norm(b, x, weight=None, bias=None, *, eps):
     return b.apply("group_norm", args, {"num_groups": x.shape[1], "eps": eps})[0]
 
 
-@composite()
+@composite(samples=of("f2x5x3", size=3))
 def local_response_norm(b, x, *, size, alpha=1e-4, beta=0.75, k=1.0):
     """x divided by a power of the mean square over neighbouring channels."""
     if x.rank < 3:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import dtypes
 from ..builder import Builder
 from ..core import Value
 from ..optable import composite
+from .samples import of
 
 
 def _columns(values: tuple[Value, ...], n: int) -> list[tuple[Value, ...]]:
@@ -23,7 +26,10 @@ def _scaled(b: Builder, x: Value, factor: Value) -> Value:
     return b.mul(x, b.cast(factor, x.dtype))
 
 
-@composite(nondiff=True)
+@composite(
+    nondiff=True,
+    samples=of(0.1, 0.9, 0.0, 0.1, "f3x4", "f3x4", "f3x4", n=1, has_momentum=True, has_decay=True),
+)
 def sgd_step(b, lr, momentum, dampening, weight_decay, *tensors, n, has_momentum=False,
              has_decay=False, nesterov=False, maximize=False, first=False):  # fmt: skip
     """SGD: new parameters, then new momentum buffers (`first`: they begin as the gradients)."""
@@ -48,7 +54,24 @@ def sgd_step(b, lr, momentum, dampening, weight_decay, *tensors, n, has_momentum
     return (*new_params, *new_buffers)
 
 
-@composite(nondiff=True)
+@composite(
+    nondiff=True,
+    samples=of(
+        0.1,
+        0.9,
+        0.99,
+        1e-8,
+        0.1,
+        "f3x4",
+        "f3x4",
+        "f3x4",
+        "p3x4",
+        lambda: np.ones((), np.float32),
+        n=1,
+        decoupled=True,
+        has_decay=True,
+    ),
+)
 def adam_step(b, lr, beta1, beta2, eps, weight_decay, *tensors, n, amsgrad=False, decoupled=False,
               has_decay=False, maximize=False):  # fmt: skip
     """Adam (`decoupled`: AdamW): new parameters, first and second moments, [largest second

@@ -8,6 +8,7 @@ from .. import promote
 from ..optable import composite
 from ..prims.host import host_function, leading
 from .common import shared
+from .samples import of
 
 # kind: (first polynomial P1 as (slope, offset), recurrence (x, k, Pk, Pk-1) -> Pk+1)
 _CHEBYSHEV = lambda x, k, p, q: 2 * x * p - q  # noqa: E731
@@ -40,7 +41,7 @@ def _np_polynomial(x: np.ndarray, n: np.ndarray, kind: str) -> np.ndarray:
     return out.astype(x.dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("f5", "i5<5", kind="legendre_p"))
 def polynomial(b, x, n, *, kind):
     """The orthogonal polynomials of a kind and of orders n at x."""
     work = promote.result_type([x.type, n.type])

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
@@ -15,6 +17,7 @@ from .common import INF, iota, iota_along, masked, same_shape, shape_text, where
 from .common import size as operand
 from .index import gather_positions
 from .pool_checks import check_adaptive, check_input, check_windows, out_sizes
+from .samples import each, of
 
 
 def _tiles(x: Value, kernel, stride, padding, dilation, out) -> bool:
@@ -215,8 +218,18 @@ def _flat_positions(b: Builder, first: Value, x: Value, attrs: dict) -> Value:
 def _declare(n: int) -> None:
     one, zero = (1,) * n, (0,) * n
     single = "single" if n == 3 else ""
+    image = "x".join(("f1", "2" if n < 3 else "1", *"444"[:n]))
+    two: dict = {"kernel_size": (2,) * n, "stride": (2,) * n}
+    wide_windows = {"kernel_size": (3,) * n, "stride": (2,) * n, "padding": one}
+    overlapping = two | {"padding": one} if n == 3 else wide_windows
+    parts = of(image, output_size=(3,) * n if n < 3 else (2, 3, 2))
 
-    @composite(f"max_pool{n}d", vjp=_max_pool_vjp, autocast=single)
+    @composite(
+        f"max_pool{n}d",
+        vjp=_max_pool_vjp,
+        autocast=single,
+        samples=each(of(image, **two), of(image, **overlapping)),
+    )
     def max_pool(b, x, *, kernel_size, stride, padding=zero, dilation=one, ceil_mode=False):
         """The maxima of the windows over the trailing spatial dimensions."""
         if n > 1:
@@ -226,7 +239,9 @@ def _declare(n: int) -> None:
             check_windows(kernel_size, stride, padding, dilation, row=True)
         return _max_pool(b, x, kernel_size, stride, padding, dilation, ceil_mode, n == 1)
 
-    @composite(f"max_pool{n}d_with_indices", vjp=_max_pool_vjp, autocast=single)
+    @composite(
+        f"max_pool{n}d_with_indices", vjp=_max_pool_vjp, autocast=single, samples=of(image, **two)
+    )
     def max_pool_with_indices(
         b, x, *, kernel_size, stride, padding=zero, dilation=one, ceil_mode=False
     ):
@@ -242,7 +257,11 @@ def _declare(n: int) -> None:
         }
         return y, _flat_positions(b, _first_places(b, x, y, attrs, y.shape[-n:]), x, attrs)
 
-    @composite(f"avg_pool{n}d", autocast=single)
+    @composite(
+        f"avg_pool{n}d",
+        autocast=single,
+        samples=each(of(image, **two), of(image, **overlapping, count_include_pad=False)),
+    )
     def avg_pool(
         b, x, *, kernel_size, stride, padding=zero, ceil_mode=False, count_include_pad=True,
         divisor_override=None,
@@ -254,7 +273,7 @@ def _declare(n: int) -> None:
             b, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         )
 
-    @composite(f"adaptive_avg_pool{n}d", autocast=single)
+    @composite(f"adaptive_avg_pool{n}d", autocast=single, samples=parts)
     def adaptive_avg_pool(b, x, *, output_size):
         """Means over windows that divide the input into `output_size` parts (None: all)."""
         check_adaptive(x, output_size, n, f"adaptive_avg_pool{n}d")
@@ -263,13 +282,22 @@ def _declare(n: int) -> None:
             y = _adaptive_mean(b, y, x.rank - n + i, o)
         return y
 
-    @composite(f"adaptive_max_pool{n}d", autocast=single)
+    @composite(f"adaptive_max_pool{n}d", autocast=single, samples=parts)
     def adaptive_max_pool(b, x, *, output_size):
         """Maxima over windows that divide the input into `output_size` parts, and positions."""
         check_adaptive(x, output_size, n, f"adaptive_max_pool{n}d")
         return _adaptive_max(b, x, _resolved(x, output_size, n))
 
-    @composite(f"max_unpool{n}d", autocast="single" if n > 1 else "")
+    def places() -> np.ndarray:
+        return np.arange(2 * 2**n).reshape(1, 2, *(2,) * n) % 2**n
+
+    pooled = "x".join(("f1", "2", *"222"[:n]))
+
+    @composite(
+        f"max_unpool{n}d",
+        autocast="single" if n > 1 else "",
+        samples=of(pooled, places, output_size=(4,) * n),
+    )
     def max_unpool(b, x, indices, *, output_size):
         """Zeros of `output_size` with the elements of x at the positions that max_pool gave."""
         return _unpool(b, x, indices, output_size)
@@ -428,7 +456,7 @@ for _n in (1, 2, 3):
     _declare(_n)
 
 
-@composite()
+@composite(samples=of("p1x2x4x4", norm_type=2, kernel_size=(2, 2), stride=(2, 2)))
 def lp_pool(b, x, *, norm_type, kernel_size, stride, ceil_mode=False):
     """The p-norms of the windows over the trailing spatial dimensions."""
     n = len(kernel_size)

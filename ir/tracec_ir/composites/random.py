@@ -13,6 +13,8 @@ from ..core import Op, Value
 from ..dtypes import DType
 from ..optable import composite
 from .common import is_number, masked, where
+from .common import size as count
+from .samples import each, of
 
 
 def uniform_01(b: Builder, seed: Value, offset: Value, shape, dtype: DType) -> Value:
@@ -40,19 +42,19 @@ def normal_01(b: Builder, seed: Value, offset: Value, shape, dtype: DType) -> Va
     return b.cast(b.mul(radius, b.cos(b.mul(parts[1], 2 * math.pi))), dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(7, 0, size=(3, 4), dtype=dtypes.f32))
 def rand(b, seed, offset, *, size, dtype):
     """Uniform in [0, 1); one word (float64: two)."""
     return uniform_01(b, seed, offset, size, dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(7, 0, size=(3, 4), dtype=dtypes.f32))
 def randn(b, seed, offset, *, size, dtype):
     """Standard normal; two words (float64: four)."""
     return normal_01(b, seed, offset, size, dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(-1.0, 2.0, 7, 0, size=(3, 4), dtype=dtypes.f32))
 def uniform(b, low, high, seed, offset, *, size, dtype):
     """Uniform in [low, high); one word (float64: two)."""
     u = uniform_01(b, seed, offset, size, dtype)
@@ -67,14 +69,14 @@ def _no_information(b: Builder, op: Op, g: Value):
     ]
 
 
-@composite(vjp=_no_information)
+@composite(vjp=_no_information, samples=each(of(1.0, 2.0, 7, 0, size=(3, 4), dtype=dtypes.f32)))
 def normal(b, mean, std, seed, offset, *, size, dtype):
     """Normal with a mean and a deviation (numbers or tensors); two words (float64: four)."""
     z = normal_01(b, seed, offset, size, dtype)
     return b.cast(b.add(b.mul(z, std), mean), dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(2, 9, 7, 0, size=(3, 4), dtype=dtypes.i64))
 def randint(b, low, high, seed, offset, *, size, dtype):
     """Uniform integers in [low, high); two words."""
     words = b.emit1("philox", seed, offset, shape=(2, *size), dtype=dtypes.u32)
@@ -97,7 +99,7 @@ def randint(b, low, high, seed, offset, *, size, dtype):
     return b.cast(b.add(b.remainder(bits, b.sub(high, low)), low), dtype)
 
 
-@composite(vjp=_no_information)
+@composite(vjp=_no_information, samples=of(0.3, 7, 0, size=(3, 4), dtype=dtypes.f32))
 def bernoulli(b, p, seed, offset, *, size, dtype):
     """1 with probability p (a number or a tensor), else 0; one word."""
     u = b.emit1("philox", seed, offset, shape=tuple(size), dtype=dtypes.f32)
@@ -116,14 +118,17 @@ def _dropped(b: Builder, y: Value, x: Value, p, scale, seed, offset, axes) -> Va
 
 
 # The mask is drawn again in the backward pass instead of being kept.
-@composite(vjp=_dropout_vjp)
+@composite(
+    vjp=_dropout_vjp,
+    samples=each(of("f3x4", 0.3, 1.5, 7, 0), of("f3x4", 0.3, 1.5, 7, 0, axes=(0,))),
+)
 def dropout(b, x, p, scale, seed, offset, *, axes=None):
     """x with elements zeroed with probability p, the others times `scale`; one word. With `axes`,
     one draw serves everything along the other dimensions."""
     return _dropped(b, x, x, p, scale, seed, offset, axes)
 
 
-@composite()
+@composite(samples=of("f3x4", 0.3, 7, 0))
 def alpha_dropout(b, x, p, seed, offset, *, axes=None):
     """Dropout that keeps the mean and variance of SELU activations; one word."""
     alpha = 1.7580993408473766
@@ -138,42 +143,48 @@ def alpha_dropout(b, x, p, seed, offset, *, axes=None):
     return b.add(y, b.cast(shift, x.dtype))
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(2.0, 7, 0, size=(3, 4), dtype=dtypes.f32))
 def exponential(b, rate, seed, offset, *, size, dtype):
     """Exponentially distributed with a rate; one word (float64: two)."""
     u = uniform_01(b, seed, offset, size, dtype)
     return b.cast(b.neg(b.div(b.log1p(b.neg(u)), rate)), dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(0.5, 2.0, 7, 0, size=(3, 4), dtype=dtypes.f64))
 def cauchy(b, median, sigma, seed, offset, *, size, dtype):
     """Cauchy distributed; one word (float64: two)."""
     u = uniform_01(b, seed, offset, size, dtype)
     return b.cast(b.add(b.mul(b.tan(b.mul(b.sub(u, 0.5), math.pi)), sigma), median), dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(0.5, 0.25, 7, 0, size=(3, 4), dtype=dtypes.f32))
 def log_normal(b, mean, std, seed, offset, *, size, dtype):
     """The exponential of a normal variable; two words (float64: four)."""
     z = normal_01(b, seed, offset, size, dtype)
     return b.cast(b.exp(b.add(b.mul(z, std), mean)), dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(0.3, 7, 0, size=(3, 4), dtype=dtypes.f32))
 def geometric(b, p, seed, offset, *, size, dtype):
     """The number of trials until the first success of probability p; one word."""
     u = b.emit1("philox", seed, offset, shape=tuple(size), dtype=dtypes.f32)
     return b.cast(b.maximum(b.ceil(b.div(b.log1p(b.neg(u)), b.log1p(b.neg(p)))), 1.0), dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(7, 0, n=6, dtype=dtypes.i64))
 def randperm(b, seed, offset, *, n, dtype):
     """A random order of 0..n-1; two words."""
     keys = b.emit1("philox", seed, offset, shape=(n,), dtype=dtypes.f64)
     return b.cast(b.emit("sort", (keys,), {"axis": 0, "descending": False})[1], dtype)
 
 
-@composite(nondiff=True)
+@composite(
+    nondiff=True,
+    samples=each(
+        of("p3x4", 7, 0, num_samples=2, replacement=True),
+        of("p4", 7, 0, num_samples=2, replacement=False),
+    ),
+)
 def multinomial(b, weights, seed, offset, *, num_samples, replacement):
     """Indices drawn with probabilities proportional to the weights of the last dimension.
 
@@ -195,7 +206,7 @@ def multinomial(b, weights, seed, offset, *, num_samples, replacement):
         # scaled into (0, total]: a weight of zero is never reached
         at = b.mul(b.sub(1.0, u), b.minimum(last, b.emit1(
             "slice", total, starts=(0, k - 1), stops=(n, k), steps=(1, 1))))  # fmt: skip
-        y = b.minimum(b.searchsorted(total, at), k - 1)
+        y = b.minimum(b.searchsorted(total, at), count(b, k - 1))
     else:
         u = b.cast(b.emit1("philox", seed, offset, shape=(n, k), dtype=dtypes.f32), w.dtype)
         race = b.div(b.neg(b.log1p(b.neg(u))), w)

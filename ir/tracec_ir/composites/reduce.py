@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import dims, dtypes
 from ..builder import Builder
 from ..core import Op, Value
@@ -22,6 +24,7 @@ from .common import (
 from .common import (
     size as size_operand,
 )
+from .samples import each, of
 
 
 def _keep(x: Value, over: tuple[int, ...]) -> list:
@@ -33,13 +36,18 @@ def sum_dtype(x: Value, dtype):
     return dtype or (dtypes.i64 if x.dtype.kind in "biu" else x.dtype)
 
 
-@composite("sum")
+@composite(
+    "sum",
+    samples=each(
+        of("f3x4"), of("f2x3x4", dim=(0, 2)), of("i3x4<9", dim=1, keepdim=True), of("b3x4")
+    ),
+)
 def sum_(b, x, *, dim=None, keepdim=False, dtype=None):
     """The sum over the dimensions `dim` (None: all)."""
     return b.reduce(b.cast(x, sum_dtype(x, dtype)), "sum", axes(x, dim), keepdim)
 
 
-@composite()
+@composite(samples=each(of("f3x4"), of("f2x3x4", dim=1, keepdim=True)))
 def mean(b, x, *, dim=None, keepdim=False, dtype=None):
     """The mean over the dimensions `dim` (None: all)."""
     result = dtype or x.dtype
@@ -54,13 +62,13 @@ def mean(b, x, *, dim=None, keepdim=False, dtype=None):
     return b.cast(b.div(b.reduce(z, "sum", over, keepdim), divisor(b, z, over, z.dtype)), result)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of(size=12, dtype=dtypes.f32))
 def element_count(b, *, size, dtype):
     """The number `size` as a 0-d tensor; computed where the size is symbolic."""
     return b.const(size, dtype) if isinstance(size, int) else size_operand(b, size, dtype)
 
 
-@composite()
+@composite(samples=of(lambda: np.array([[1.0, np.nan], [2.0, -1.5]]), dim=1))
 def nansum(b, x, *, dim=None, keepdim=False, dtype=None):
     """The sum over `dim` with NaN counted as zero."""
     if x.dtype.kind == "f":
@@ -68,7 +76,7 @@ def nansum(b, x, *, dim=None, keepdim=False, dtype=None):
     return b.sum(x, dim=dim, keepdim=keepdim, dtype=dtype)
 
 
-@composite()
+@composite(samples=of(lambda: np.array([[1.0, np.nan], [2.0, -1.5]]), dim=1))
 def nanmean(b, x, *, dim=None, keepdim=False, dtype=None):
     """The mean over `dim` of what is not NaN."""
     if x.dtype.kind not in "fc":
@@ -81,7 +89,7 @@ def nanmean(b, x, *, dim=None, keepdim=False, dtype=None):
     return b.div(total, b.cast(b.sum(known, dim=dim, keepdim=keepdim), total.dtype))
 
 
-@composite(autocast="single")
+@composite(autocast="single", samples=each(of("f3x4", dim=1), of("i4<5")))
 def prod(b, x, *, dim=None, keepdim=False, dtype=None):
     """The product over the dimensions `dim` (None: all)."""
     over = axes(x, dim)
@@ -117,13 +125,13 @@ def _extremum(b: Builder, x: Value, kind: str, dim, keepdim: bool, name: str) ->
     return b.reduce(x, kind, over, keepdim)
 
 
-@composite(vjp=_extremum_vjp)
+@composite(vjp=_extremum_vjp, samples=of("f2x3x4", dim=(0, 2)))
 def amax(b, x, *, dim=(), keepdim=False):
     """The largest element over the dimensions `dim`."""
     return _extremum(b, x, "max", dim, keepdim, "amax")
 
 
-@composite(vjp=_extremum_vjp)
+@composite(vjp=_extremum_vjp, samples=of("f2x3x4", dim=(0, 2)))
 def amin(b, x, *, dim=(), keepdim=False):
     """The smallest element over the dimensions `dim`."""
     return _extremum(b, x, "min", dim, keepdim, "amin")
@@ -133,13 +141,13 @@ def _whole(b: Builder, x: Value, kind: str) -> Value:
     return _extremum(b, x, kind, None, False, kind)
 
 
-@composite(vjp=_extremum_vjp)
+@composite(vjp=_extremum_vjp, samples=of("f3x4"))
 def max_all(b, x):
     """The largest element."""
     return _whole(b, x, "max")
 
 
-@composite(vjp=_extremum_vjp)
+@composite(vjp=_extremum_vjp, samples=of("f3x4"))
 def min_all(b, x):
     """The smallest element."""
     return _whole(b, x, "min")
@@ -169,13 +177,13 @@ def _best(b: Builder, x: Value, kind: str, dim: int, keepdim: bool) -> tuple[Val
     return value, unsqueeze(b, index, ax) if keepdim else index
 
 
-@composite(vjp=_selected_vjp)
+@composite(vjp=_selected_vjp, samples=of("f3x4", dim=1))
 def max_dim(b, x, *, dim, keepdim=False):
     """The largest elements along `dim` and where they are first found."""
     return _best(b, x, "max", dim, keepdim)
 
 
-@composite(vjp=_selected_vjp)
+@composite(vjp=_selected_vjp, samples=of("f3x4", dim=0, keepdim=True))
 def min_dim(b, x, *, dim, keepdim=False):
     """The smallest elements along `dim` and where they are first found."""
     return _best(b, x, "min", dim, keepdim)
@@ -194,13 +202,13 @@ def _position(b: Builder, x: Value, kind: str, dim: int | None, keepdim: bool) -
     return _best(b, x, kind, dim, keepdim)[1]
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=each(of("f3x4"), of("f3x4", dim=1)))
 def argmax(b, x, *, dim=None, keepdim=False):
     """Where the largest element is (in the flat tensor without `dim`)."""
     return _position(b, x, "max", dim, keepdim)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=each(of("f3x4"), of("f3x4", dim=1)))
 def argmin(b, x, *, dim=None, keepdim=False):
     """Where the smallest element is (in the flat tensor without `dim`)."""
     return _position(b, x, "min", dim, keepdim)
@@ -211,31 +219,31 @@ def _quantifier(b: Builder, x: Value, kind: str, dim, keepdim: bool) -> Value:
     return b.cast(y, dtypes.u8) if x.dtype is dtypes.u8 else y
 
 
-@composite("all", nondiff=True)
+@composite("all", nondiff=True, samples=each(of("b3x4"), of("b3x4", dim=1)))
 def all_(b, x, *, dim=None, keepdim=False):
     """Whether every element over `dim` is true (nonzero)."""
     return _quantifier(b, x, "all", dim, keepdim)
 
 
-@composite("any", nondiff=True)
+@composite("any", nondiff=True, samples=each(of("b3x4"), of("b3x4", dim=1)))
 def any_(b, x, *, dim=None, keepdim=False):
     """Whether some element over `dim` is true (nonzero)."""
     return _quantifier(b, x, "any", dim, keepdim)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("i3x4<3", dim=0))
 def count_nonzero(b, x, *, dim=None):
     """How many elements over `dim` are not zero."""
     return b.reduce(b.cast(b.cast(x, dtypes.b1), dtypes.i64), "sum", axes(x, dim))
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("i3x4<2", "i3x4<2"))
 def equal(b, x, y):
     """Whether two tensors of one shape agree everywhere, as a 0-d bool."""
     return b.reduce(b.eq(x, y), "all", range(x.rank))
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("f3x4", "f3x4"))
 def isclose(b, x, y, *, rtol=1e-05, atol=1e-08, equal_nan=False):
     """|x - y| <= atol + rtol * |y|, elementwise; infinities are close to themselves."""
     if x.dtype is not y.dtype:

@@ -11,6 +11,7 @@ from ..core import Op, Value
 from ..optable import composite
 from .common import where, wide
 from .random import _no_information, uniform_01
+from .samples import of
 
 
 def _host(b: Builder, fn: str, *operands: Value, options: tuple = ()) -> Any:
@@ -32,7 +33,7 @@ def _gamma_vjp(b: Builder, op: Op, g: Value) -> list:
 
 
 # Rejection has no derivative of its own: this one keeps the distribution function's value.
-@composite(vjp=_gamma_vjp)
+@composite(vjp=_gamma_vjp, samples=of("h5", 7, 0))
 def standard_gamma(b, a, seed, offset, *, log=False):
     """Gamma variables of shape a (a tensor) and rate 1, or their logarithms; four words."""
     x = wide(b, a)
@@ -43,27 +44,27 @@ def _no_slope(b: Builder, op: Op, g: Value):
     raise NotImplementedError("the derivative for '_standard_gamma_grad' is not implemented.")
 
 
-@composite(vjp=_no_slope, refuses=True)
+@composite(vjp=_no_slope, refuses=True, samples=of("h5", "p5"))
 def standard_gamma_slope(b, a, log_x):
     """How the logarithm of a gamma variable moves with its shape a at a fixed quantile."""
     return _host(b, "gamma_slope", a, log_x)
 
 
-@composite(vjp=_no_information)
+@composite(vjp=_no_information, samples=of("h5", 7, 0))
 def poisson(b, rate, seed, offset):
     """Poisson counts of these rates; four words."""
     x = wide(b, rate)
     return b.cast(_host(b, "poisson_draw", x, *_counter(b, seed, offset)), rate.dtype)
 
 
-@composite(vjp=_no_information)
+@composite(vjp=_no_information, samples=of(lambda: np.full(4, 9.0, np.float32), "p4", 7, 0))
 def binomial(b, count, p, seed, offset):
     """Successes among `count` trials of probability p (same shape and dtype); four words."""
     n, q = wide(b, count), wide(b, p)
     return b.cast(_host(b, "binomial_draw", n, q, *_counter(b, seed, offset)), count.dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("h5", 7, 0))
 def von_mises(b, concentration, seed, offset):
     """Angles around 0; four words."""
     k = wide(b, concentration)
@@ -71,7 +72,7 @@ def von_mises(b, concentration, seed, offset):
     return b.cast(y, concentration.dtype)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("p2x4", 7, 0, size=(3, 2)))
 def categorical(b, weights, seed, offset, *, size, log=False):
     """i64 of shape `size`: categories with probabilities proportional to the weights (or to the
     exponential of them) along the last dimension; a word (float64: two) per weight.

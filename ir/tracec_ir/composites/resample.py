@@ -10,9 +10,16 @@ from ..core import Value
 from ..dims import Dim
 from ..optable import composite
 from .common import iota, masked, move, size, spelled, unsqueeze, where, wide
+from .samples import each, of
 
 
-@composite()
+@composite(
+    samples=each(
+        of("f1x2x3x4", size=(5, 3), mode="nearest"),
+        of("f1x2x3x4", size=(5, 3), mode="linear"),
+        of("f1x1x3x4", size=(5, 3), mode="cubic"),
+    )
+)
 def interpolate(b, x, *, size, mode, align_corners=False, scales=None):
     """x[N, C, ...] resampled to spatial sizes `size`. `scales` are the factors the user gave, if
     any; they, and not the ratio of the sizes, then decide where samples are taken."""
@@ -122,7 +129,13 @@ def _cubic(b: Builder, x: Value, ax: int, out: Dim, factor, align_corners: bool)
 
 
 # -- sampling at given places ---------------------------------------------------------------------
-@composite(autocast="single")
+@composite(
+    autocast="single",
+    samples=each(
+        of("f1x2x3x4", "f1x2x2x2"),
+        of("f1x2x3x4", "f1x2x2x2", mode="bicubic", padding_mode="reflection"),
+    ),
+)
 def grid_sample(b, x, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
     """x[N, C, *S] read at grid[N, *out, d]: coordinates in [-1, 1], x's last dimension first."""
     d = x.rank - 2

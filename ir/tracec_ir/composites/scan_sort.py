@@ -9,6 +9,7 @@ from ..optable import composite
 from .common import axis, iota_along, masked, take
 from .index import position_indices
 from .reduce import sum_dtype
+from .samples import each, of
 
 
 def _row(b: Builder, x: Value, dim: int) -> tuple[Value, int]:
@@ -16,14 +17,14 @@ def _row(b: Builder, x: Value, dim: int) -> tuple[Value, int]:
     return (x, ax) if x.rank else (b.reshape(x, (1,)), 0)
 
 
-@composite()
+@composite(samples=each(of("f3x4", dim=1), of("i3x4<9", dim=0)))
 def cumsum(b, x, *, dim, dtype=None):
     """The sums of everything up to each element along `dim`."""
     row, ax = _row(b, b.cast(x, sum_dtype(x, dtype)), dim)
     return b.reshape(b.emit1("scan", row, kind="sum", axis=ax), x.shape)
 
 
-@composite()
+@composite(samples=of("h3x4", dim=1))
 def cumprod(b, x, *, dim, dtype=None):
     """The products of everything up to each element along `dim`."""
     row, ax = _row(b, b.cast(x, sum_dtype(x, dtype)), dim)
@@ -57,26 +58,26 @@ def _cum_extremum(b: Builder, x: Value, dim: int, kind: str):
     return b.reshape(b.cast(best, x.dtype), x.shape), b.reshape(index, x.shape)
 
 
-@composite(vjp=_cum_extremum_vjp)
+@composite(vjp=_cum_extremum_vjp, samples=of("f3x4", dim=1))
 def cummax(b, x, *, dim):
     """The largest element so far along `dim`, and its index."""
     return _cum_extremum(b, x, dim, "max")
 
 
-@composite(vjp=_cum_extremum_vjp)
+@composite(vjp=_cum_extremum_vjp, samples=of("f3x4", dim=1))
 def cummin(b, x, *, dim):
     """The smallest element so far along `dim`, and its index."""
     return _cum_extremum(b, x, dim, "min")
 
 
-@composite()
+@composite(samples=of("w3x4", dim=1))
 def logcumsumexp(b, x, *, dim):
     """log(cumsum(exp(x))) along `dim` without overflow."""
     row, ax = _row(b, x, dim)
     return b.reshape(b.emit1("scan", row, kind="logsumexp", axis=ax), x.shape)
 
 
-@composite()
+@composite(samples=of("f3x5", n=2, dim=1))
 def diff(b, x, *, n=1, dim=-1):
     """Differences of neighbours along `dim`, n times."""
     if x.rank == 0:
@@ -111,20 +112,22 @@ def _sorted(b: Builder, x: Value, dim: int, descending: bool) -> tuple[Value, Va
     return b.cast(values, x.dtype), index
 
 
-@composite("sort_dim", vjp=_sort_vjp)
+@composite(
+    "sort_dim", vjp=_sort_vjp, samples=each(of("f3x4", dim=1, descending=True), of("i3x4<4", dim=0))
+)
 def sort_dim(b, x, *, dim=-1, descending=False):
     """x in order along `dim` and where its elements came from; equal elements keep their order."""
     values, index = _sorted(b, x, dim, descending)
     return b.reshape(values, x.shape), b.reshape(index, x.shape)
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("f3x4", dim=1))
 def argsort(b, x, *, dim=-1, descending=False):
     """The indices that put x in order along `dim`."""
     return b.reshape(_sorted(b, x, dim, descending)[1], x.shape)
 
 
-@composite(vjp=_sort_vjp)
+@composite(vjp=_sort_vjp, samples=of("f3x4", k=2, dim=1))
 def topk(b, x, *, k, dim=-1, largest=True):
     """The k largest (or smallest) elements along `dim`, in order, and their indices."""
     row, ax = _row(b, x, dim)
@@ -135,7 +138,7 @@ def topk(b, x, *, k, dim=-1, largest=True):
     return (values, index) if x.rank else (b.reshape(values, ()), b.reshape(index, ()))
 
 
-@composite()
+@composite(samples=each(of("f3x4", dx=0.5), of("f3x4", "a4")))
 def trapezoid(b, y, x=None, *, dx=1.0, dim=-1):
     """The integral along `dim` by the trapezoid rule."""
     ax = axis(y, dim)
@@ -145,7 +148,7 @@ def trapezoid(b, y, x=None, *, dx=1.0, dim=-1):
     return b.sum(_trapezoids(b, y, x, dx, ax), dim=(ax,))
 
 
-@composite()
+@composite(samples=each(of("f3x4", dx=0.5), of("f3x4", "a4")))
 def cumulative_trapezoid(b, y, x=None, *, dx=1.0, dim=-1):
     """The running integral along `dim` by the trapezoid rule."""
     ax = axis(y, dim)

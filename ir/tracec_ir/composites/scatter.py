@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import dtypes
 from ..builder import Builder
 from ..core import Value
 from ..optable import composite
 from .common import axis, flat, is_number, move, numel, same_shape, shape_text, spelled, take, where
 from .index import check_index, position_indices
+from .samples import each, of
 
 _KINDS = {
     "add": "add",
@@ -65,7 +68,7 @@ def _scatter(b: Builder, x: Value, index: Any, src: Value, dim: int, kind: str, 
     return b.reshape(y, x.shape)
 
 
-@composite()
+@composite(samples=of("f3x4", lambda: np.array([[0, 2], [1, 3], [3, 0]]), "f3x2", dim=1))
 def scatter_along(b, x, index, src, *, dim, reduce=None):
     """torch.scatter: x with x[index[i][j]][j] = src[i][j] for dim 0 (or reduced into it)."""
     if reduce is not None and reduce not in ("add", "multiply"):
@@ -73,13 +76,19 @@ def scatter_along(b, x, index, src, *, dim, reduce=None):
     return _scatter(b, x, index, src, dim, _KINDS[reduce] if reduce else "set", "scatter")
 
 
-@composite()
+@composite(samples=of("f3x4", "i5x4<3", "f5x4", dim=0))
 def scatter_add(b, x, index, src, *, dim):
     """x with every src[i][j] added at x[index[i][j]][j] (for dim 0)."""
     return _scatter(b, x, index, src, dim, "add", "scatter_add")
 
 
-@composite()
+@composite(
+    samples=each(
+        of("f3x4", "i5x4<3", "f5x4", dim=0, reduce="mean"),
+        of("h3x4", "i5x4<3", "h5x4", dim=0, reduce="prod"),
+        of("f3x4", "i5x4<3", "f5x4", dim=0, reduce="amax", include_self=False),
+    )
+)
 def scatter_reduce(b, x, index, src, *, dim, reduce, include_self=True):
     """x with the elements of src reduced into the places `index` names."""
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
@@ -191,7 +200,7 @@ def _slices(b: Builder, x: Value, index: Value, src: Value, dim: int, name: str)
     return move(b, row, ax, 0), index, move(b, src, ax, 0), ax
 
 
-@composite()
+@composite(samples=of("f3x4", "i5<3", "f5x4", dim=0, alpha=2))
 def index_add(b, x, index, source, *, dim, alpha=1):
     """x with alpha * source added to the slices that `index` names."""
     row, at, src, ax = _slices(b, x, index, source, dim, "index_add")
@@ -201,7 +210,7 @@ def index_add(b, x, index, source, *, dim, alpha=1):
     return b.reshape(move(b, y, 0, ax), x.shape)
 
 
-@composite()
+@composite(samples=of("f4x3", lambda: np.array([2, 0]), "f2x3", dim=0))
 def index_copy(b, x, index, source, *, dim):
     """x with the slices that `index` names replaced by those of source."""
     row, at, src, ax = _slices(b, x, index, source, dim, "index_copy")
@@ -209,7 +218,7 @@ def index_copy(b, x, index, source, *, dim):
     return b.reshape(move(b, y, 0, ax), x.shape)
 
 
-@composite()
+@composite(samples=of("f3x4", "i5<3", "f5x4", dim=0, reduce="mean"))
 def index_reduce(b, x, index, source, *, dim, reduce, include_self=True):
     """x with the slices of source reduced into those that `index` names."""
     if reduce not in ("prod", "mean", "amax", "amin"):
@@ -236,7 +245,7 @@ def _index_fill_vjp(b, op, g):
     return [to_x, None, b.cast(total, value.dtype)]
 
 
-@composite(vjp=_index_fill_vjp)
+@composite(vjp=_index_fill_vjp, samples=of("f3x4", lambda: np.array([0, 2]), 2.5, dim=1))
 def index_fill(b, x, index, value, *, dim):
     """x with the slices that `index` names filled with one value."""
     ax = axis(x, dim)
@@ -257,7 +266,7 @@ def index_fill(b, x, index, value, *, dim):
     return b.reshape(move(b, y, 0, ax), x.shape)
 
 
-@composite()
+@composite(samples=of("f3x4", "i2x2<12", "f2x2", accumulate=True))
 def put(b, x, index, source, *, accumulate=False):
     """x with its flat elements at `index` set to (or increased by) those of source."""
     if index.dtype is not dtypes.i64:
@@ -281,7 +290,7 @@ def put(b, x, index, source, *, accumulate=False):
     return b.reshape(y, x.shape)
 
 
-@composite()
+@composite(samples=of("f3x4", "b3x4", "f12"))
 def masked_scatter(b, x, mask, source):
     """x with the elements where the mask holds replaced by those of source, in order."""
     from ..promote import broadcast_shapes
@@ -304,7 +313,7 @@ def masked_scatter(b, x, mask, source):
     return where(b, mask, b.reshape(picked, shape), x)
 
 
-@composite()
+@composite(samples=of("i12<5", "f12", size=5))
 def bincount(b, x, weights=None, *, size):
     """How often each value below `size` occurs (or the sum of its weights)."""
     if weights is None:

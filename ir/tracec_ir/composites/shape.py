@@ -8,9 +8,10 @@ from ..core import Value
 from ..optable import composite
 from .common import axes, axis, concat, flip_axis, numel, shape_text, swap, take, unsqueeze
 from .common import pad as pad_by
+from .samples import each, of
 
 
-@composite()
+@composite(samples=each(of("f3x2", "f3x4", dim=1), of("i3<4", "f2")))
 def cat(b, *xs, dim=0):
     """The tensors one after the other along `dim`; empty 1-d tensors do not count."""
     kept = [x for x in xs if tuple(x.shape) != (0,)]
@@ -37,7 +38,7 @@ def cat(b, *xs, dim=0):
     return concat(b, [b.cast(x, work) for x in kept], ax)
 
 
-@composite()
+@composite(samples=of("f3x4", "f3x4", dim=-1))
 def stack(b, *xs, dim=0):
     """The tensors along a new dimension `dim`."""
     ax = axis(xs[0], dim, 1)
@@ -54,7 +55,7 @@ def stack(b, *xs, dim=0):
     return concat(b, [unsqueeze(b, b.cast(x, work), ax) for x in xs], ax)
 
 
-@composite()
+@composite(samples=of("f2x3x4", dims=(0, 2)))
 def flip(b, x, *, dims):
     """x reversed along the dimensions `dims`."""
     for ax in axes(x, tuple(dims)) if dims else ():
@@ -62,7 +63,7 @@ def flip(b, x, *, dims):
     return x
 
 
-@composite()
+@composite(samples=of("f3x4", shifts=(1, -2), dims=(0, 1)))
 def roll(b, x, *, shifts, dims):
     """x moved cyclically by `shifts` along `dims` (the flat tensor where `dims` is empty)."""
     if not shifts:
@@ -97,7 +98,7 @@ def _rolled(b: Builder, x: Value, shift: int, ax: int) -> Value:
     return concat(b, [take(b, x, ax, at, n), take(b, x, ax, 0, at)], ax)
 
 
-@composite()
+@composite(samples=of("f3x4"))
 def rot90(b, x, *, k=1, dims=(0, 1)):
     """x turned by k quarter turns in the plane of two dimensions."""
     if len(dims) != 2:
@@ -119,7 +120,7 @@ def rot90(b, x, *, k=1, dims=(0, 1)):
     return x
 
 
-@composite()
+@composite(samples=of("f3x4", sizes=(2, 1, 3)))
 def repeat(b, x, *, sizes):
     """x laid out sizes[i] times along each dimension; leading sizes add dimensions."""
     if len(sizes) < x.rank:
@@ -138,7 +139,7 @@ def repeat(b, x, *, sizes):
     return b.reshape(y, [n * s for n, s in zip(sizes, shape, strict=True)])
 
 
-@composite()
+@composite(samples=of("f3x4", pad=(1, -1, 2, 0), value=3.0))
 def constant_pad_nd(b, x, *, pad, value=0.0):
     """x with `value` around it; pairs of amounts from the last dimension on, negative ones crop."""
     low, high = _pad_pairs(x, pad)
@@ -169,7 +170,14 @@ def _pad_pairs(x: Value, amounts) -> tuple[list, list]:
     return low, high
 
 
-@composite(autocast="single")
+@composite(
+    autocast="single",
+    samples=each(
+        of("f2x3x5", pad=(1, 2), mode="reflect"),
+        of("f1x2x3x4", pad=(2, 1, 1, 2), mode="replicate"),
+        of("f2x3x5", pad=(1, 2), mode="circular"),
+    ),
+)
 def pad_mode(b, x, *, pad, mode):
     """x continued beyond its borders: "reflect", "replicate" or "circular"."""
     low, high = _pad_pairs(x, pad)
@@ -217,7 +225,7 @@ def _stretched(b: Builder, x: Value, ax: int, n: int) -> Value:
     return b.broadcast_to(x, (*x.shape[:ax], n, *x.shape[ax + 1 :]))
 
 
-@composite()
+@composite(samples=of("f1x8x2x3", upscale_factor=2))
 def pixel_shuffle(b, x, *, upscale_factor):
     """Groups of r * r channels as blocks of r x r pixels."""
     r = upscale_factor
@@ -241,7 +249,7 @@ def pixel_shuffle(b, x, *, upscale_factor):
     return b.reshape(y, (*lead, c // (r * r), h * r, w * r))
 
 
-@composite()
+@composite(samples=of("f1x2x4x6", downscale_factor=2))
 def pixel_unshuffle(b, x, *, downscale_factor):
     """Blocks of r x r pixels as groups of r * r channels."""
     r = downscale_factor
@@ -266,7 +274,7 @@ def pixel_unshuffle(b, x, *, downscale_factor):
     return b.reshape(y, (*lead, c * r * r, h // r, w // r))
 
 
-@composite()
+@composite(samples=of("f1x4x2x3", groups=2))
 def channel_shuffle(b, x, *, groups):
     """The channels of the groups interleaved."""
     if x.rank < 3:
@@ -286,7 +294,7 @@ def channel_shuffle(b, x, *, groups):
     return b.reshape(swap(b, y, 1, 2), x.shape)
 
 
-@composite()
+@composite(samples=of("f1x4", size=(3, 4)))
 def expand_copy(b, x, *, size):
     """x repeated to a shape, as a fresh tensor."""
     return b.broadcast_to(x, tuple(size))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from .. import dtypes
 from ..builder import Builder
 from ..core import Op, Value
 from ..optable import composite
 from .common import INF, axes, axis, where, wide
+from .samples import each, of
 
 
 def _row(b: Builder, x: Value, dim: int, dtype) -> tuple[Value, int]:
@@ -39,7 +43,10 @@ def _softmax_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(dx, x.dtype)]
 
 
-@composite(vjp=_softmax_vjp)
+@composite(
+    vjp=_softmax_vjp,
+    samples=each(of("w3x4", dim=1), of("w2x3x4", dim=-2), of("f3x4", dim=0, dtype=dtypes.f64)),
+)
 def softmax(b, x, *, dim, dtype=None):
     """exp(x) divided by its sum along `dim`."""
     z, ax = _row(b, x, dim, dtype)
@@ -57,7 +64,7 @@ def _log_softmax_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(dx, x.dtype)]
 
 
-@composite(vjp=_log_softmax_vjp)
+@composite(vjp=_log_softmax_vjp, samples=each(of("w3x4", dim=-1), of("w2x3x4", dim=1)))
 def log_softmax(b, x, *, dim, dtype=None):
     """log(softmax(x)) along `dim` without overflow."""
     z, ax = _row(b, x, dim, dtype)
@@ -67,7 +74,7 @@ def log_softmax(b, x, *, dim, dtype=None):
     return _finish(b, b.sub(d, b.log(b.reduce(b.exp(d), "sum", (ax,), True))), x, dtype)
 
 
-@composite()
+@composite(samples=of("w3x4", dim=1))
 def softmin(b, x, *, dim, dtype=None):
     """softmax of -x."""
     return b.softmax(b.neg(x), dim=dim, dtype=dtype)
@@ -77,7 +84,12 @@ def _safe_softmax_vjp(b: Builder, op: Op, g: Value):
     return _softmax_vjp(b, op, g)
 
 
-@composite(vjp=_safe_softmax_vjp)
+@composite(
+    vjp=_safe_softmax_vjp,
+    samples=each(
+        of("w3x4", dim=1), of(lambda: np.array([[1.0, -np.inf], [-np.inf, -np.inf]]), dim=1)
+    ),
+)
 def safe_softmax(b, x, *, dim):
     """softmax, but zeros for rows that are -inf throughout."""
     ax = axis(x, dim)
@@ -99,7 +111,9 @@ def _logsumexp_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(b.mul(gk, b.exp(b.sub(wide(b, x), safe))), x.dtype)]
 
 
-@composite(vjp=_logsumexp_vjp)
+@composite(
+    vjp=_logsumexp_vjp, samples=each(of("w3x4", dim=(1,)), of("w2x3x4", dim=(0, 2), keepdim=True))
+)
 def logsumexp(b, x, *, dim, keepdim=False):
     """log(sum(exp(x))) along `dim` without overflow."""
     over = axes(x, dim)

@@ -15,6 +15,7 @@ from ..core import Op, Value
 from ..optable import composite
 from . import bessel_tables as tables
 from .common import INF, as_float, shared, where, wide
+from .samples import few, of, unary
 
 NAN = float("nan")
 
@@ -114,21 +115,21 @@ def _over_x(b: Builder, y: Value, x: Value, at_zero: float) -> Value:
     return where(b, zero, at_zero, b.div(y, where(b, zero, 1.0, x)))
 
 
-@composite(vjp=_rule(lambda b, x, y: b.i1(x)))
+@composite(vjp=_rule(lambda b, x, y: b.i1(x)), samples=few(-9, 9))
 @_function
 def i0(b, x):
     """The modified Bessel function of the first kind of order 0."""
     return _grown(b, _i0e(b, x), x)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.sub(b.i1e(x), b.mul(b.sign(x), y))))
+@composite(vjp=_rule(lambda b, x, y: b.sub(b.i1e(x), b.mul(b.sign(x), y))), samples=few(-9, 9))
 @_function
 def i0e(b, x):
     """exp(-|x|) * i0(x)."""
     return _i0e(b, x)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.sub(b.i0(x), _over_x(b, y, x, 0.5))))
+@composite(vjp=_rule(lambda b, x, y: b.sub(b.i0(x), _over_x(b, y, x, 0.5))), samples=few(-9, 9))
 @_function
 def i1(b, x):
     """The modified Bessel function of the first kind of order 1."""
@@ -140,20 +141,20 @@ def _i1e_slope(b: Builder, x: Value, y: Value) -> Value:
     return b.sub(slope, _over_x(b, y, x, 0.5))
 
 
-@composite(vjp=_rule(_i1e_slope))
+@composite(vjp=_rule(_i1e_slope), samples=few(-9, 9))
 @_function
 def i1e(b, x):
     """exp(-|x|) * i1(x)."""
     return _i1e(b, x)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.i1(x)))
+@composite(vjp=_rule(lambda b, x, y: b.i1(x)), samples=few(-9, 9))
 def modified_bessel_i0(b, x):
     """`i0`."""
     return b.i0(x)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.sub(b.i0(x), _over_x(b, y, x, 0.5))))
+@composite(vjp=_rule(lambda b, x, y: b.sub(b.i0(x), _over_x(b, y, x, 0.5))), samples=few(-9, 9))
 def modified_bessel_i1(b, x):
     """`i1`."""
     return b.i1(x)
@@ -184,21 +185,24 @@ def _k(b: Builder, x: Value, order: int, scaled: bool) -> Value:
     return _domain(b, x, where(b, b.le(x, 2.0), near, far), INF)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.neg(b.modified_bessel_k1(x))))
+@composite(vjp=_rule(lambda b, x, y: b.neg(b.modified_bessel_k1(x))), samples=few(0.5, 9))
 @_function
 def modified_bessel_k0(b, x):
     """The modified Bessel function of the second kind of order 0."""
     return _k(b, x, 0, False)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.neg(b.add(b.modified_bessel_k0(x), b.div(y, x)))))
+@composite(
+    vjp=_rule(lambda b, x, y: b.neg(b.add(b.modified_bessel_k0(x), b.div(y, x)))),
+    samples=few(0.5, 9),
+)
 @_function
 def modified_bessel_k1(b, x):
     """The modified Bessel function of the second kind of order 1."""
     return _k(b, x, 1, False)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.sub(y, b.scaled_modified_bessel_k1(x))))
+@composite(vjp=_rule(lambda b, x, y: b.sub(y, b.scaled_modified_bessel_k1(x))), samples=few(0.5, 9))
 @_function
 def scaled_modified_bessel_k0(b, x):
     """exp(x) * modified_bessel_k0(x)."""
@@ -209,7 +213,7 @@ def _scaled_k1_slope(b: Builder, x: Value, y: Value) -> Value:
     return b.sub(b.sub(y, b.scaled_modified_bessel_k0(x)), b.div(y, x))
 
 
-@composite(vjp=_rule(_scaled_k1_slope))
+@composite(vjp=_rule(_scaled_k1_slope), samples=few(0.5, 9))
 @_function
 def scaled_modified_bessel_k1(b, x):
     """exp(x) * modified_bessel_k1(x)."""
@@ -242,14 +246,16 @@ def _j(b: Builder, x: Value, order: int) -> Value:
     return where(b, b.isnan(x), x, b.mul(b.sign(x), y) if order else y)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.neg(b.bessel_j1(x))))
+@composite(vjp=_rule(lambda b, x, y: b.neg(b.bessel_j1(x))), samples=few(-12, 12))
 @_precise
 def bessel_j0(b, x):
     """The Bessel function of the first kind of order 0."""
     return _j(b, x, 0)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.sub(b.bessel_j0(x), _over_x(b, y, x, 0.5))))
+@composite(
+    vjp=_rule(lambda b, x, y: b.sub(b.bessel_j0(x), _over_x(b, y, x, 0.5))), samples=few(-12, 12)
+)
 @_precise
 def bessel_j1(b, x):
     """The Bessel function of the first kind of order 1."""
@@ -271,14 +277,14 @@ def _y(b: Builder, x: Value, order: int) -> Value:
     return _domain(b, x, where(b, b.le(x, 8.0), near, b.mul(scale, far)), -INF)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.neg(b.bessel_y1(x))))
+@composite(vjp=_rule(lambda b, x, y: b.neg(b.bessel_y1(x))), samples=few(0.5, 12))
 @_precise
 def bessel_y0(b, x):
     """The Bessel function of the second kind of order 0."""
     return _y(b, x, 0)
 
 
-@composite(vjp=_rule(lambda b, x, y: b.sub(b.bessel_y0(x), b.div(y, x))))
+@composite(vjp=_rule(lambda b, x, y: b.sub(b.bessel_y0(x), b.div(y, x))), samples=few(0.5, 12))
 @_precise
 def bessel_y1(b, x):
     """The Bessel function of the second kind of order 1."""
@@ -289,14 +295,14 @@ def _spherical_slope(b: Builder, x: Value, y: Value) -> Value:
     return _over_x(b, b.sub(b.cos(x), y), x, 0.0)
 
 
-@composite(vjp=_rule(_spherical_slope))
+@composite(vjp=_rule(_spherical_slope), samples=few(-9, 9))
 @_function
 def spherical_bessel_j0(b, x):
     """sin(x) / x, the spherical Bessel function of the first kind of order 0."""
     return where(b, b.eq(b.abs(x), INF), 0.0, _over_x(b, b.sin(x), x, 1.0))
 
 
-@composite(vjp=_no_derivative("special_airy_ai"), refuses=True)
+@composite(vjp=_no_derivative("special_airy_ai"), refuses=True, samples=few(-8, 4))
 @_precise
 def airy_ai(b, x):
     """Airy's function Ai."""
@@ -333,7 +339,7 @@ def _erfcx_slope(b: Builder, x: Value, y: Value) -> Value:
     return b.sub(b.mul(b.mul(x, y), 2.0), 2 / math.sqrt(math.pi))
 
 
-@composite(vjp=_rule(_erfcx_slope))
+@composite(vjp=_rule(_erfcx_slope), samples=few(-2, 6))
 @_function
 def erfcx(b, x):
     """exp(x * x) * erfc(x)."""
@@ -347,7 +353,7 @@ def _log_ndtr_slope(b: Builder, x: Value, y: Value) -> Value:
     return where(b, b.lt(x, 0.0), left, b.div(density, b.ndtr(x)))
 
 
-@composite(vjp=_rule(_log_ndtr_slope))
+@composite(vjp=_rule(_log_ndtr_slope), samples=few(-9, 4))
 @_function
 def log_ndtr(b, x):
     """The logarithm of ndtr, accurate for very negative x."""
@@ -365,25 +371,25 @@ def _gamma(b: Builder, name: str, a: Value, x: Value) -> Value:
     return b.cast(b.emit1("host", fixed, wide(b, x), fn=name, options=()), a.dtype)
 
 
-@composite(refuses=True)
+@composite(refuses=True, samples=of("h5", "h5"))
 def igamma(b, a, x):
     """The lower regularised incomplete gamma function P(a, x)."""
     return _gamma(b, "igamma", a, x)
 
 
-@composite(refuses=True)
+@composite(refuses=True, samples=of("h5", "h5"))
 def igammac(b, a, x):
     """The upper regularised incomplete gamma function Q(a, x)."""
     return _gamma(b, "igammac", a, x)
 
 
-@composite()
+@composite(samples=unary(-9, 9))
 def frexp(b, x):
     """Mantissas of magnitude in [0.5, 1) and exponents."""
     return b.emit("host", (x,), {"fn": "frexp", "options": ()})
 
 
-@composite(nondiff=True)
+@composite(nondiff=True, samples=of("f3x4", axes=(1,)))
 def hash_tensor(b, x, *, axes, keepdim=False):
     """The bits of the elements as 64-bit numbers, combined by exclusive or."""
     word = dtypes.f64 if x.dtype.kind == "f" else dtypes.u64 if x.dtype.kind == "u" else dtypes.i64

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import dtypes, promote
 from ..builder import Builder
 from ..core import Op, Value
@@ -27,6 +29,7 @@ from .common import (
     wide,
 )
 from .index import gather_positions
+from .samples import each, of
 
 
 def _keep(x: Value, over) -> list:
@@ -60,7 +63,10 @@ def _var_input_grad(b: Builder, x: Value, over, correction, g: Value) -> Value:
     return b.cast(b.mul(scale, b.conj(d)), x.dtype)
 
 
-@composite(vjp=_var_vjp)
+@composite(
+    vjp=_var_vjp,
+    samples=each(of("f3x4"), of("f2x3x4", dim=(0, 2)), of("f3x4", dim=1, correction=0)),
+)
 def var(b, x, *, dim=None, correction=1, keepdim=False):
     """The variance over `dim`; `correction` is subtracted from the number of elements."""
     _check_float(x, "std and var")
@@ -78,7 +84,10 @@ def _std_vjp(b: Builder, op: Op, g: Value):
     return [_var_input_grad(b, x, axes(x, op.attrs["dim"]), op.attrs["correction"], gv)]
 
 
-@composite(vjp=_std_vjp)
+@composite(
+    vjp=_std_vjp,
+    samples=each(of("f3x4"), of("f2x3x4", dim=(0, 2)), of("f3x4", dim=1, correction=0)),
+)
 def std(b, x, *, dim=None, correction=1, keepdim=False):
     """The standard deviation over `dim`."""
     _check_float(x, "std and var")
@@ -86,7 +95,7 @@ def std(b, x, *, dim=None, correction=1, keepdim=False):
     return b.cast(b.sqrt(v), x.dtype.to_real())
 
 
-@composite()
+@composite(samples=of("f3x4", dim=1))
 def var_mean(b, x, *, dim=None, correction=1, keepdim=False):
     """The variance and the mean over `dim`."""
     _check_float(x, "var_mean")
@@ -94,7 +103,7 @@ def var_mean(b, x, *, dim=None, correction=1, keepdim=False):
     return v, b.mean(x, dim=dim, keepdim=keepdim)
 
 
-@composite()
+@composite(samples=of("f3x4", dim=1))
 def std_mean(b, x, *, dim=None, correction=1, keepdim=False):
     """The standard deviation and the mean over `dim`."""
     _check_float(x, "std_mean")
@@ -128,7 +137,15 @@ def _vector_norm_vjp(b: Builder, op: Op, g: Value):
     return [b.cast(dx, x.dtype)]
 
 
-@composite(vjp=_vector_norm_vjp)
+@composite(
+    vjp=_vector_norm_vjp,
+    samples=each(
+        of("f3x4", dim=1),
+        of("f3x4", ord=1.0),
+        of("f3x4", ord=3.5, dim=0),
+        of("f3x4", ord=float("inf")),
+    ),
+)
 def vector_norm(b, x, *, ord=2.0, dim=None, keepdim=False, dtype=None):
     """The p-norm of the elements over `dim`."""
     out = dtype or x.dtype
@@ -162,13 +179,13 @@ def vector_norm(b, x, *, ord=2.0, dim=None, keepdim=False, dtype=None):
     return b.cast(y, out.to_real())
 
 
-@composite()
+@composite(samples=of("f3x4", "f3x4"))
 def dist(b, x, y, *, p=2.0):
     """The p-norm of x - y."""
     return b.vector_norm(b.sub(x, y), ord=p)
 
 
-@composite()
+@composite(samples=of("f3x4"))
 def normalize(b, x, *, p=2.0, dim=1, eps=1e-12):
     """x divided by its p-norm along `dim`, but at least eps."""
     over = (dim,) if isinstance(dim, int) else dim
@@ -177,7 +194,7 @@ def normalize(b, x, *, p=2.0, dim=1, eps=1e-12):
     return b.cast(b.div(z, b.clamp_min(n, eps)), float_result(x))
 
 
-@composite()
+@composite(samples=of("f3x4", p=2, dim=0, maxnorm=1.5))
 def renorm(b, x, *, p, dim, maxnorm):
     """x with every slice along `dim` scaled down to p-norm at most maxnorm."""
     if x.rank < 2:
@@ -222,7 +239,7 @@ def _pick_vjp(b: Builder, op: Op, g: Value | None, *_):
     return [masked(b, b.eq(iota_along(b, x.rank, ax, x.shape[ax]), index), g)]
 
 
-@composite(vjp=_pick_vjp)
+@composite(vjp=_pick_vjp, samples=of("f3x4", k=2, dim=1))
 def kthvalue(b, x, *, k, dim=-1, keepdim=False):
     """The k-th smallest element along `dim` and its index."""
     z, ax = _last(b, x, dim)
@@ -253,13 +270,15 @@ def _median(b: Builder, x: Value, dim: int, keepdim: bool, ignore_nan: bool):
     return (v, i) if x.rank else (b.reshape(v, ()), b.reshape(i, ()))
 
 
-@composite(vjp=_pick_vjp)
+@composite(vjp=_pick_vjp, samples=of("f3x4", dim=1))
 def median_dim(b, x, *, dim=-1, keepdim=False):
     """The lower median along `dim` and its index; NaN wins."""
     return _median(b, x, dim, keepdim, False)
 
 
-@composite(vjp=_pick_vjp)
+@composite(
+    vjp=_pick_vjp, samples=of(lambda: np.array([[1.0, np.nan, 3.0], [2.0, -1.5, 0.5]]), dim=1)
+)
 def nanmedian_dim(b, x, *, dim=-1, keepdim=False):
     """The lower median along `dim` of what is not NaN, and its index."""
     return _median(b, x, dim, keepdim, True)
@@ -273,19 +292,27 @@ def _whole_median_vjp(b: Builder, op: Op, g: Value):
     return [masked(b, hit, b.div(g, n))]
 
 
-@composite(vjp=_whole_median_vjp)
+@composite(vjp=_whole_median_vjp, samples=of("f3x4"))
 def median(b, x):
     """The lower median of all elements."""
     return b.median_dim(flat(b, x), dim=0)[0]
 
 
-@composite(vjp=_whole_median_vjp)
+@composite(
+    vjp=_whole_median_vjp, samples=of(lambda: np.array([[1.0, np.nan, 3.0], [2.0, -1.5, 0.5]]))
+)
 def nanmedian(b, x):
     """The lower median of all elements that are not NaN."""
     return b.nanmedian_dim(flat(b, x), dim=0)[0]
 
 
-@composite(autocast="single")
+@composite(
+    autocast="single",
+    samples=each(
+        of("d3x5", lambda: np.array([0.125, 0.5, 0.8]), dim=1),
+        of("f3x5", lambda: np.float32(0.3).reshape(())),
+    ),
+)
 def quantile(b, x, q, *, dim=None, keepdim=False, interpolation="linear", ignore_nan=False):
     """The q-quantiles along `dim`; a 1-d q adds a leading dimension."""
     name = "nanquantile" if ignore_nan else "quantile"
@@ -344,7 +371,7 @@ def _between(b: Builder, ordered: Value, rank: Value, interpolation: str) -> Val
     return b.lerp(below, above, weight)
 
 
-@composite()
+@composite(samples=of("i4x6<3", dim=1))
 def mode(b, x, *, dim=-1, keepdim=False):
     """The most frequent value along `dim` (the smallest of equals) and its last index."""
     z, ax = _last(b, x, dim)
@@ -376,7 +403,7 @@ def _starts(b: Builder, ordered: Value, ax: int) -> Value:
 
 
 # -- differences and covariance -------------------------------------------------------------------
-@composite()
+@composite(samples=of("f3x5"))
 def cov(b, x, *weights, correction=1, has_fweights=False, has_aweights=False):
     """The covariance of the rows of a matrix (of one row: the variance), its columns weighted by
     how often they occur (frequencies) and how much they count."""
@@ -422,7 +449,7 @@ def _check_matrix(x: Value, name: str) -> None:
         )
 
 
-@composite()
+@composite(samples=of("f3x5"))
 def corrcoef(b, x):
     """The correlation coefficients of the rows of a matrix."""
     _check_matrix(x, "corrcoef")

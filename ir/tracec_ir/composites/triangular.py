@@ -9,6 +9,7 @@ from ..core import Op, Value
 from ..optable import composite
 from ..prims.host import host_function, leading
 from .matrices import host, product, transposed
+from .samples import of, positive_definite
 
 BLOCK = 16  # rows that are substituted one by one; larger triangles are halved
 
@@ -49,7 +50,7 @@ def _vjp(b: Builder, op: Op, g: Value):
     return [gt, gy]
 
 
-@composite(vjp=_vjp)
+@composite(vjp=_vjp, samples=of(positive_definite(2, 3, 3), "d2x3x2", upper=True))
 def triangular(b, t, y, *, upper, unit=False):
     """The solutions X of T X = Y with a triangle T of t; the stacks have one shape."""
     return host(b, "triangular", t, y, options=(upper, unit))
