@@ -111,7 +111,6 @@ def _k1_rest(v):
 
 def _far(f, scale):
     """f at x = scale / u times sqrt(x)."""
-
     def g(u):
         x = scale / max(u, mp.mpf("1e-9"))
         return mp.sqrt(x) * f(x)
@@ -146,7 +145,9 @@ TABLES = {
 }  # fmt: skip
 
 
-TITLE = "Chebyshev coefficients of smooth factors of special functions; made by tests.ops.tables."
+TITLE = (
+    "Chebyshev coefficients of smooth factors of special functions; made by tests.ops.tables."
+)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from tests.unit.schedule.execute import run_program
 from tracec_codegen.schedule import schedule
 from tracec_codegen.target import named_target
-from tracec_ir import interp
+from tracec_ir import interp, optable
 from tracec_ir.parser import parse_func
 from tracec_ir.passes.pipeline import lower
 
@@ -23,6 +23,7 @@ func @f(%0: f64[2 x 6], %1: f64[3 x 3]) {
 
 
 def test_a_host_step_sees_the_shape_of_its_operand():
+    optable.load()
     func = parse_func(RESHAPED)
     inputs = [np.arange(12.0).reshape(2, 6), np.eye(3) * 2]
     program = schedule(lower(func), named_target("avx2"))
