@@ -23,6 +23,7 @@ WIDE = 128  # columns from which on rows are worth reading in order
 WIDEST = 8192  # sums, of all reductions together, that stay in the caches next to the rows
 _ROW_BLOCKS = 64
 _MIN_ROWS = 16
+_MAX_ROWS = 64  # added up one after the other: more would cost digits
 
 
 def lower_split(
@@ -131,7 +132,7 @@ def _rows_in_order(lowering: Lowering) -> list[tuple[Node, Value]]:
     # Only the outermost loop is cut; there are at least two blocks.
     whole = cost.known(rows[0].extent)
     each = max(1, cost.known(dims.product(frame.extent for frame in rows[1:])))
-    block = max(_MIN_ROWS, -(-whole * each // _ROW_BLOCKS))
+    block = min(max(_MIN_ROWS, -(-whole * each // _ROW_BLOCKS)), _MAX_ROWS)
     block = min(-(-block // each), -(-whole // 2))
     over.extent = loops.split(rows, 0, block, over.var).extent
     at = body.open(width)

@@ -23,7 +23,7 @@ FLAT_BLOCK = 4096  # elements of one iteration of a flat parallel loop
 COLUMN_BLOCK = 64  # columns that one iteration of a parallel column reduction does
 REDUCE_BLOCK = 16_384  # elements of one partial result of a split reduction
 SUM_RUN = 8192  # terms that are added up without a break
-ROW_RUN = 256  # the same where every lane has a sum of its own
+ROW_RUN = 64  # the same where every lane has a sum of its own
 KEEP_BYTES = 256 * 1024  # of scratch for one row
 _MIN_PARALLEL = 16
 

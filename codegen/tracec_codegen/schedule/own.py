@@ -268,7 +268,12 @@ def _scan(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     others = [k for k in range(x.rank) if k != axis and x.shape[k] != 1]
     for k in others:
         symbols[k] = body.open(x.shape[k])
-    wide = dtypes.f32 if x.dtype.code in ("f16", "bf16") else x.dtype
+    kind = op.attrs["kind"]
+    wide = x.dtype
+    if x.dtype.kind == "f" and kind in ("sum", "prod"):
+        wide = dtypes.f64  # every step's rounding would remain in what is carried
+    elif x.dtype.code in ("f16", "bf16"):
+        wide = dtypes.f32
     carry = body.fresh()
     symbols[axis] = body.open(x.shape[axis])
     body.level[carry] = len(body.frames) - 1
@@ -276,7 +281,6 @@ def _scan(storage: Storage, op: Op, out: int, each: float) -> KernelStep:
     name = body.value(x, index)
     if wide is not x.dtype:
         name = body.scalar("cast", (name,), wide)
-    kind = op.attrs["kind"]
     total = _combined(body, kind, carry, name, wide)
     stored = total if wide is x.dtype else body.scalar("cast", (total,), x.dtype)
     _store(maker, out, indexing.flatten(index, x.shape), stored)

@@ -106,6 +106,12 @@ def wide(b: Builder, x: Value) -> Value:
     return b.cast(x, dtypes.f32) if x.dtype.bits == 16 and x.dtype.kind == "f" else x
 
 
+def double(b: Builder, x: Value) -> Value:
+    """x in double precision, for results that pass through very many roundings; integers stay."""
+    kinds = {"f": dtypes.f64, "c": dtypes.c128}
+    return b.cast(x, kinds[x.dtype.kind]) if x.dtype.kind in kinds else x
+
+
 def float_result(x: Value) -> DType:
     """The dtype of a floating-point function of x."""
     return promote.default_float if x.dtype.kind in "biu" else x.dtype

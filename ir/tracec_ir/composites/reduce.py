@@ -13,6 +13,7 @@ from .common import (
     axes,
     axis,
     divisor,
+    double,
     flat,
     iota_along,
     masked,
@@ -92,8 +93,8 @@ def nanmean(b, x, *, dim=None, keepdim=False, dtype=None):
 @composite(autocast="single", samples=each(of("f3x4", dim=1), of("i4<5")))
 def prod(b, x, *, dim=None, keepdim=False, dtype=None):
     """The product over the dimensions `dim` (None: all)."""
-    over = axes(x, dim)
-    return b.reduce(b.cast(x, sum_dtype(x, dtype)), "prod", over, keepdim)
+    z = b.cast(x, sum_dtype(x, dtype))  # each factor's rounding would remain in a product of f32
+    return b.cast(b.reduce(double(b, z), "prod", axes(x, dim), keepdim), z.dtype)
 
 
 def _check_not_empty(x: Value, over: tuple[int, ...], name: str) -> None:

@@ -8,16 +8,16 @@ from .. import dtypes
 from ..optable import prim
 from ..types import TensorType
 from . import samples as s
-from .rules import axis_in, in_f32, of_kind
+from .rules import axis_in, in_double, in_f32, of_kind
 
 _KINDS = ("sum", "prod", "max", "min", "any", "all")
 
 
 def _reduce(x, *, kind, axes):
     if kind == "sum":
-        return np.sum(x, axis=axes, dtype=x.dtype)
+        return in_double(np.sum, x, axes)
     if kind == "prod":
-        return np.prod(x, axis=axes, dtype=x.dtype)
+        return in_double(np.prod, x, axes)
     if kind == "max":
         return np.max(x, axis=axes)
     if kind == "min":

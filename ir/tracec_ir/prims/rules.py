@@ -72,6 +72,14 @@ def is_half(dtype: np.dtype) -> bool:
     return dtype.itemsize == 2 and dtype.kind not in "iu"
 
 
+def in_double(fn: Callable, x: np.ndarray, axis) -> np.ndarray:
+    """`fn`, a sum or product of many elements, of floating x in double precision and rounded once:
+    NumPy adds up columns one after the other, and every step's rounding would remain."""
+    work = {"f": np.float64, "c": np.complex128}.get(x.dtype.kind, x.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return fn(x, axis=axis, dtype=work).astype(x.dtype, copy=False)
+
+
 def in_f32(fn: Callable) -> Callable:
     """`fn` computing 16-bit floating operands in f32 and rounding its floating results once.
 

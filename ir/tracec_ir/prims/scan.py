@@ -9,7 +9,7 @@ from ..optable import prim
 from ..types import TensorType
 from . import samples as s
 from .movement import flip
-from .rules import axis_in, in_f32, of_kind
+from .rules import axis_in, in_double, in_f32, of_kind
 
 _KINDS = ("sum", "prod", "max", "min", "logsumexp")
 
@@ -22,10 +22,8 @@ def grid(b, shape, axis: int):
 
 
 def _scan(x, *, kind, axis):
-    if kind == "sum":
-        return np.cumsum(x, axis=axis, dtype=x.dtype)
-    if kind == "prod":
-        return np.cumprod(x, axis=axis, dtype=x.dtype)
+    if kind in ("sum", "prod"):
+        return in_double(np.cumsum if kind == "sum" else np.cumprod, x, axis)
     if kind == "logsumexp":
         return _logaddexp(x, axis) if x.dtype.kind == "c" else np.logaddexp.accumulate(x, axis)
     return (np.maximum if kind == "max" else np.minimum).accumulate(x, axis=axis)
