@@ -38,6 +38,8 @@ def add(
     fn: Callable, on: str, name: str, aliases: Iterable[str] = (), inplace: bool = False
 ) -> None:
     """Lists `fn` as `name` and its aliases for the places named in `on`."""
+    if name in DESCRIPTIONS and fn.__name__ == name:
+        fn.__doc__ = DESCRIPTIONS[name]
     places = on.split()
     if fn not in _named:
         _named.add(fn)
