@@ -63,6 +63,7 @@ def set_default_device(device) -> None:
 
 
 def get_default_device() -> Device:
+    """The device that factory functions use: the CPU, unless set_default_device says otherwise."""
     return _device(None)
 
 
@@ -75,6 +76,7 @@ def set_default_dtype(d: DType) -> None:
 
 
 def get_default_dtype() -> DType:
+    """The floating dtype of Python floats and factory functions: float32 unless set otherwise."""
     return promote.default_float
 
 
@@ -483,6 +485,7 @@ def zeros_like(
     requires_grad: bool = False,
     memory_format=None,
 ) -> Tensor:
+    """Zeros in the shape of `input`, and in its dtype and on its device unless given."""
     return _filled(0, (tuple(input.shape),), _like(input, dtype), device, requires_grad, None)
 
 
@@ -495,6 +498,7 @@ def ones_like(
     requires_grad: bool = False,
     memory_format=None,
 ) -> Tensor:
+    """Ones in the shape of `input`, and in its dtype and on its device unless given."""
     return _filled(1, (tuple(input.shape),), _like(input, dtype), device, requires_grad, None)
 
 
@@ -508,6 +512,7 @@ def full_like(
     requires_grad: bool = False,
     memory_format=None,
 ) -> Tensor:
+    """A tensor of `fill_value` in the shape of `input`, and in its dtype unless given."""
     return full(
         tuple(input.shape),
         fill_value,
@@ -526,12 +531,14 @@ def empty_like(
     requires_grad: bool = False,
     memory_format=None,
 ) -> Tensor:
+    """A tensor of unspecified values in the shape of `input`, and in its dtype unless given."""
     return empty(
         tuple(input.shape), dtype=_like(input, dtype), device=device, requires_grad=requires_grad
     )
 
 
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
+    """The number s as a tensor without dimensions, in the default floating dtype unless given."""
     return full(
         (), s, dtype=dtype or promote.default_float, device=device, requires_grad=requires_grad
     )
@@ -551,6 +558,7 @@ def new_tensor(
     layout=None,
     pin_memory: bool = False,
 ) -> Tensor:
+    """A copy of `data` in this tensor's dtype unless given."""
     return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -565,6 +573,7 @@ def new_full(
     layout=None,
     pin_memory=False,
 ) -> Tensor:
+    """A tensor of `fill_value` in this tensor's dtype unless given."""
     return full(
         size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad
     )
@@ -579,6 +588,7 @@ def new_zeros(
     layout=None,
     pin_memory=False,
 ) -> Tensor:
+    """Zeros in this tensor's dtype unless given."""
     return zeros(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -591,6 +601,7 @@ def new_ones(
     layout=None,
     pin_memory=False,
 ) -> Tensor:
+    """Ones in this tensor's dtype unless given."""
     return ones(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -603,6 +614,7 @@ def new_empty(
     layout=None,
     pin_memory=False,
 ) -> Tensor:
+    """Unspecified values in this tensor's dtype unless given."""
     return empty(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -617,6 +629,7 @@ def new_empty_strided(
     layout=None,
     pin_memory=False,
 ) -> Tensor:
+    """Unspecified values with these sizes and strides, in this tensor's dtype unless given."""
     return empty_strided(
         size, stride, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad
     )

@@ -165,6 +165,7 @@ class Size(tuple):
     __slots__ = ()
 
     def numel(self) -> int:
+        """The product of the sizes."""
         n = 1
         for size in self:
             n *= size

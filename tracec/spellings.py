@@ -160,9 +160,7 @@ def lstm_cell(
     return lstm_step(tracec.nn.functional.linear(input, w_ih, b_ih), *hx, w_hh, b_hh)
 
 
-def gru_cell(
-    input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None
-) -> Any:
+def gru_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
     """The next state of `nn.GRUCell`: input[N, I], hx[N, H], w_ih[3H, I], w_hh[3H, H]."""
     from tracec.nn.modules.rnn_cell import gru_step
 
@@ -283,4 +281,3 @@ def as_strided_(input: Any, size: Any, stride: Any, storage_offset: int | None =
 def get_device(input: Any) -> int:
     """The number of the input's CUDA device; -1 on the CPU."""
     return input.get_device()
-

@@ -53,14 +53,17 @@ class Tensor:
 
     @property
     def dtype(self) -> DType:
+        """The type of the elements."""
         return self._spec.dtype
 
     @property
     def device(self) -> Device:
+        """Where the elements are."""
         return self._spec.device
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return len(self._spec.shape)
 
     def size(self, dim: int | None = None):
@@ -71,11 +74,13 @@ class Tensor:
         return shape[wrap_dim(dim, len(shape))]
 
     def dim(self) -> int:
+        """The number of dimensions."""
         return len(self._spec.shape)
 
     ndimension = dim
 
     def numel(self) -> int:
+        """The number of elements."""
         return self._spec.numel
 
     nelement = numel
@@ -86,43 +91,56 @@ class Tensor:
         return strides if dim is None else strides[wrap_dim(dim, len(strides))]
 
     def storage_offset(self) -> int:
+        """The place of the first element in the storage, in elements."""
         return self._spec.offset
 
     def element_size(self) -> int:
+        """The bytes of one element."""
         return self._spec.dtype.itemsize
 
     @property
     def itemsize(self) -> int:
+        """The bytes of one element."""
         return self._spec.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
+        """The bytes of all elements."""
         return self._spec.nbytes
 
     def is_contiguous(self, memory_format=None) -> bool:
+        """Whether the elements lie in memory in the order of their indices, without gaps."""
         return self._spec.contiguous
 
     def is_floating_point(self) -> bool:
+        """Whether the dtype is a floating one (complex ones are not)."""
         return self._spec.dtype.kind == "f"
 
     def is_complex(self) -> bool:
+        """Whether the dtype is a complex one."""
         return self._spec.dtype.kind == "c"
 
     def is_signed(self) -> bool:
+        """Whether the dtype has negative numbers."""
         return self._spec.dtype.is_signed
 
     @property
     def is_cuda(self) -> bool:
+        """Whether the elements are on a GPU."""
         return self._spec.device.type == "cuda"
 
-    is_cpu = property(lambda self: self._spec.device.type == "cpu")
-    is_sparse = property(lambda self: False)
-    is_quantized = property(lambda self: False)
-    is_meta = property(lambda self: False)
-    is_mps = property(lambda self: False)
-    layout = property(lambda self: _strided())
+    is_cpu = property(
+        lambda self: self._spec.device.type == "cpu",
+        doc="Whether the elements are in the memory of the CPU.",
+    )
+    is_sparse = property(lambda self: False, doc="Never: there are no sparse tensors.")
+    is_quantized = property(lambda self: False, doc="Never: there are no quantized tensors.")
+    is_meta = property(lambda self: False, doc="Never: every tensor has, or will have, values.")
+    is_mps = property(lambda self: False, doc="Never: there are no tensors on Apple's GPUs.")
+    layout = property(lambda self: _strided(), doc="How elements are kept: always tracec.strided.")
 
     def get_device(self) -> int:
+        """The number of the GPU that holds the elements; -1 on the CPU."""
         return -1 if self._spec.device.type == "cpu" else self._spec.device.index or 0
 
     def __len__(self) -> int:
@@ -252,6 +270,8 @@ class Tensor:
     # -- autograd ---------------------------------------------------------------------------------
     @property
     def requires_grad(self) -> builtins.bool:
+        """Whether gradients are computed for this tensor. Setting it: RuntimeError
+        unless it is a floating or complex leaf."""
         return self._rg == 1 or (
             self._base is not None and self._base._rg == 1 and self._leaf is None
         )
@@ -292,6 +312,7 @@ class Tensor:
 
     @property
     def is_leaf(self) -> builtins.bool:
+        """Whether no recorded operation made this tensor."""
         return not self._rg or self._leaf is not None
 
     @property
@@ -347,6 +368,7 @@ class Tensor:
         return t
 
     def detach_(self) -> Tensor:
+        """Cuts this tensor off its history, in place; RuntimeError for views."""
         if self._base is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         if self._rg:
@@ -384,6 +406,7 @@ class Tensor:
 
     @property
     def retains_grad(self) -> builtins.bool:
+        """Whether a non-leaf keeps its gradient, see `retain_grad`."""
         return self._retain is not None
 
     def register_hook(self, hook):

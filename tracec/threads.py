@@ -24,6 +24,7 @@ def set_num_threads(number: int) -> None:
 
 
 def get_num_threads() -> int:
+    """How many threads run kernels."""
     return knobs.num_threads
 
 
@@ -34,4 +35,5 @@ def set_num_interop_threads(number: int) -> None:
 
 
 def get_num_interop_threads() -> int:
+    """How many threads run operations beside one another: 1, traces run in order."""
     return 1

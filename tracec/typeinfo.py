@@ -67,10 +67,12 @@ def is_tensor(obj) -> bool:
 
 
 def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype of `input` is a floating one (complex ones are not)."""
     return input.is_floating_point()
 
 
 def is_complex(input: Tensor) -> bool:
+    """Whether the dtype of `input` is a complex one."""
     return input.is_complex()
 
 

@@ -661,10 +661,19 @@ for _f in METHODS:
     setattr(Tensor, _f.__name__, numpy_names(_f))
 Tensor.swapdims = renamed(swapaxes, axis0="dim0", axis1="dim1")
 Tensor.moveaxis = movedim
-Tensor.T = property(lambda self: permute(self, tuple(range(self.dim() - 1, -1, -1))))
-Tensor.mT = property(lambda self: transpose(self, -2, -1))
-Tensor.mH = property(lambda self: transpose(self, -2, -1).conj())
-Tensor.H = property(lambda self: _hermitian(self))
+Tensor.T = property(
+    lambda self: permute(self, tuple(range(self.dim() - 1, -1, -1))),
+    doc="A view with all dimensions in reverse order.",
+)
+Tensor.mT = property(
+    lambda self: transpose(self, -2, -1), doc="A view with the last two dimensions exchanged."
+)
+Tensor.mH = property(
+    lambda self: transpose(self, -2, -1).conj(), doc="`mT`, conjugated: the adjoint matrices."
+)
+Tensor.H = property(
+    lambda self: _hermitian(self), doc="The adjoint of a matrix; RuntimeError for another rank."
+)
 Tensor.real = property(real, lambda self, value: real(self).copy_(value))
 Tensor.imag = property(imag, lambda self, value: imag(self).copy_(value))
 FUNCTIONS = (

@@ -31,14 +31,17 @@ class DType:
 
     @property
     def is_floating_point(self) -> bool:
+        """Whether the elements are real floating numbers."""
         return self.kind == "f"
 
     @property
     def is_complex(self) -> bool:
+        """Whether the elements are complex."""
         return self.kind == "c"
 
     @property
     def is_signed(self) -> bool:
+        """Whether the elements can be negative."""
         return self.kind in "ifc"
 
     @property

@@ -302,3 +302,27 @@ def test_views_in_place_keep_memory_and_gradients():
         (y * m.arange(6.0).reshape(3, 2)).sum().backward()
         got.append(x.grad)
     same(got[1], got[0])
+
+
+@pytest.mark.parametrize("pad", [0, 2])
+def test_conv_tbc(pad: int) -> None:
+    rng = np.random.default_rng(0)
+    x, w, c = (rng.standard_normal(s).astype(np.float32) for s in ((6, 2, 3), (3, 3, 4), (4,)))
+    for module in ("", "nn.functional"):
+        ours, theirs = tc, torch
+        for part in filter(None, module.split(".")):
+            ours, theirs = getattr(ours, part), getattr(theirs, part)
+        found = ours.conv_tbc(tc.tensor(x), tc.tensor(w), tc.tensor(c), pad)
+        wanted = theirs.conv_tbc(torch.tensor(x), torch.tensor(w), torch.tensor(c), pad)
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_conv_tbc_refuses_other_sizes() -> None:
+    shapes = [((2, 2), (1, 2, 3), (3,)), ((2, 2, 2), (1, 2), (3,)), ((2, 2, 2), (1, 2, 3), (3, 1)),
+              ((2, 2, 2), (1, 3, 3), (3,)), ((2, 2, 2), (1, 2, 3), (4,))]  # fmt: skip
+    for case in shapes:
+        with pytest.raises(RuntimeError) as theirs:
+            torch.conv_tbc(*(torch.ones(s) for s in case))
+        with pytest.raises(RuntimeError) as ours:
+            tc.conv_tbc(*(tc.ones(s) for s in case))
+        assert str(ours.value) == str(theirs.value).split("\n")[0]

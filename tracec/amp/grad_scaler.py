@@ -163,21 +163,27 @@ class GradScaler:
         self._found.clear()
 
     def get_growth_factor(self) -> float:
+        """The factor of the scale after `growth_interval` steps without overflow."""
         return self._growth_factor
 
     def set_growth_factor(self, new_factor: float) -> None:
+        """Sets what the scale grows by."""
         self._growth_factor = new_factor
 
     def get_backoff_factor(self) -> float:
+        """The factor of the scale after an overflow."""
         return self._backoff_factor
 
     def set_backoff_factor(self, new_factor: float) -> None:
+        """Sets what the scale shrinks by after an overflow."""
         self._backoff_factor = new_factor
 
     def get_growth_interval(self) -> int:
+        """How many steps without overflow make the scale grow."""
         return self._growth_interval
 
     def set_growth_interval(self, new_interval: int) -> None:
+        """Sets how many steps without overflow make the scale grow."""
         self._growth_interval = new_interval
 
     def state_dict(self) -> dict[str, Any]:

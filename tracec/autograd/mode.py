@@ -110,8 +110,10 @@ class set_grad_enabled(_Mode):
 
 
 def is_grad_enabled() -> bool:
+    """Whether operations are recorded for gradients in this thread."""
     return record._local.h.trace.grad
 
 
 def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside `inference_mode`."""
     return record._local.h.inference

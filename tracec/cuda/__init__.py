@@ -22,6 +22,7 @@ def device_count() -> int:
 
 
 def is_available() -> bool:
+    """Whether there is a GPU that can be used."""
     return device_count() > 0
 
 

@@ -240,7 +240,8 @@ def _deprecated(name: str) -> Any:
         )
         return replacement(*args, **kwargs)
 
-    old.__name__ = name
+    old.__name__ = old.__qualname__ = name
+    old.__doc__ = f"The old name of `{name}_`: a FutureWarning."
     return old
 
 

@@ -52,7 +52,11 @@ for _name, _dtype in _METHODS.items():
 
 @face("method")
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The tensor in another dtype or on another device: to(dtype), to(device, dtype), to(other)."""
+    """The tensor in another dtype or on another device: to(dtype), to(device, dtype), to(other).
+
+    Returns the tensor itself if nothing changes, unless `copy`. Floating to integer cuts towards
+    zero; gradients pass between floating dtypes.
+    """
     if len(args) == 1 and not kwargs and args[0].__class__ is DType:
         return converted(self, args[0])
     dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)

@@ -12,8 +12,8 @@ bool become the default floating dtype. TypeError unless `input` is a tensor; `o
 result."""
 _REAL = """
 Elementwise, in the shape of `input`, for real numbers: floating tensors keep their dtype, integers
-and bool become the default floating dtype. RuntimeError for complex tensors, TypeError unless
-`input` is a tensor; `out` gets the result."""
+and bool become the default floating dtype. TypeError unless `input` is a tensor; `out` gets the
+result."""
 _SAME = """
 Elementwise, in the shape and dtype of `input`. RuntimeError for dtypes without such an operation
 (bool in most cases), TypeError unless `input` is a tensor; `out` gets the result."""
@@ -35,7 +35,7 @@ Elementwise on integers and bool: shapes broadcast, dtypes promote. RuntimeError
 operands; `out` gets the result."""
 _ACTIVATION = """
 Elementwise, in the shape and dtype of `input`. 16-bit floats are computed in float32 and rounded
-once; RuntimeError for dtypes other than floating ones."""
+once. RuntimeError for bool and complex tensors."""
 _LOSS = """
 `reduction` is "mean" (of all elements), "sum" or "none" (the terms in the broadcast shape);
 ValueError for anything else. Both operands are floating tensors whose shapes broadcast.
@@ -43,15 +43,110 @@ ValueError for anything else. Both operands are floating tensors whose shapes br
 _PRODUCT = """
 Operands have one dtype (RuntimeError otherwise); 16-bit floats are added up in float32. `out` gets
 the result."""
+_MOMENTS = """
+`correction` (1: Bessel's) is subtracted from the number of elements, the sum of the squared
+deviations is divided by the rest; `unbiased` is the older spelling. `dim` None means all
+dimensions; `keepdim` keeps them with size 1. Floating and complex tensors only
+(RuntimeError). Two passes, so a large mean does not cancel digits."""
+_OVER = """
+`dim` is a dimension or several (None: all), which vanish unless `keepdim` keeps them with size 1;
+IndexError if there is no such dimension. `out` gets the result."""
+_ALONG = """
+In the shape of `input`, along the dimension `dim` (IndexError if there is none). Accumulated in
+double precision and rounded once; integers become int64, `dtype` casts first. `out` gets the
+result."""
+_SOFTMAX = """
+Floating tensors only (RuntimeError otherwise) unless `dtype` casts first; 16-bit floats are
+computed in float32 and rounded once. IndexError if there is no such dimension. `out` gets the
+result."""
+_CONVOLUTION = """
+(N, C, *sizes) or (C, *sizes); weight and bias have the dtype of input, RuntimeError otherwise and
+for sizes that do not fit. `stride`, `padding`, `dilation` are numbers or one for each dimension."""
+_POOLING = """
+(N, C, *sizes) or (C, *sizes); each size becomes (size + 2 padding - kernel) / stride + 1, rounded
+down, or up with `ceil_mode`. `stride` defaults to the kernel; RuntimeError for other ranks and for
+padding of more than half the kernel."""
+_ADAPTIVE = """
+(N, C, *sizes) or (C, *sizes) become that with `output_size` (None keeps a size): window i of n
+reaches from floor(i s / n) to ceil((i + 1) s / n) of s elements. RuntimeError for other ranks."""
 _SPECIAL = """
 Elementwise, in the shape of `input`: float32 and float64 keep their dtype, integers and bool become
-the default floating dtype. RuntimeError for complex tensors; `out` gets the result."""
+the default floating dtype. `out` gets the result."""
 _POLYNOMIAL = """
 Elementwise with broadcasting of x and the orders n, which are cut to integers; 0 for n < 0. Either
 may be a number, not both. Computed in double precision by the three-term recurrence; without a
 derivative."""
 
 _FAMILIES = (
+    (_SOFTMAX, """
+softmax: exp(x) divided by its sum along `dim`: positive numbers that sum to 1, in the shape of
+    `input`. The maximum is subtracted first, so that nothing overflows.
+log_softmax: log(softmax(x)) along `dim` as x - m - log(sum(exp(x - m))) with the maximum m: finite
+    where the logarithm of `softmax` is not. In the shape of `input`.
+"""),
+    (_MOMENTS, """
+var: The variance over dimensions.
+std: The standard deviation over dimensions: the root of `var`; its gradient at 0 is 0.
+var_mean: The variance and the mean over dimensions.
+std_mean: The standard deviation and the mean over dimensions.
+"""),
+    (_OVER, """
+sum: The sum of the elements. Integers and bool are added up in int64 unless `dtype` says; 16-bit
+    floats in float32. Runs of elements are summed up, then the runs, so that few digits are lost.
+mean: The sum divided by the number of elements: NaN of none. Floating and complex tensors only
+    (RuntimeError) unless `dtype` casts first.
+amax: The largest elements; NaN wins, equal ones share the gradient evenly.
+amin: The smallest elements; NaN wins, equal ones share the gradient evenly.
+all: Whether all elements are nonzero: bool (uint8 for uint8).
+any: Whether an element is nonzero: bool (uint8 for uint8).
+nansum: The sum with NaN counted as 0.
+nanmean: The mean of what is not NaN.
+argmax: Where the largest element is (the first one, NaN wins): int64, in the flattened tensor if
+    `dim` is None.
+argmin: Where the smallest element is (the first one, NaN wins): int64, in the flattened tensor if
+    `dim` is None.
+"""),
+    (_ALONG, """
+cumsum: The sum of each element and all before it.
+cumprod: The product of each element and all before it.
+"""),
+    (_CONVOLUTION, """
+conv1d: Cross-correlation with weight (O, C / groups, k): (N, O, size'), where size' is
+    (size + 2 padding - dilation (k - 1) - 1) // stride + 1; padding may be "same" or "valid".
+conv2d: Cross-correlation with weight (O, C / groups, *kernel): (N, O, *sizes'), where a
+    size becomes (size + 2 padding - dilation (k - 1) - 1) // stride + 1; padding may be "same" or
+    "valid".
+conv3d: Cross-correlation with weight (O, C / groups, *kernel): (N, O, *sizes'), where a
+    size becomes (size + 2 padding - dilation (k - 1) - 1) // stride + 1; padding may be "same" or
+    "valid".
+conv_transpose1d: The adjoint of `conv1d` with weight (C, O / groups, k): a size becomes
+    (size - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+conv_transpose2d: The adjoint of `conv2d` with weight (C, O / groups, *kernel): a size becomes
+    (size - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+conv_transpose3d: The adjoint of `conv3d` with weight (C, O / groups, *kernel): a size becomes
+    (size - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+"""),
+    (_POOLING, """
+avg_pool1d: Means of windows; `count_include_pad` says whether padding zeros count.
+avg_pool2d: Means of windows; `count_include_pad` says whether padding zeros count,
+    `divisor_override` replaces the number of elements.
+avg_pool3d: Means of windows; `count_include_pad` says whether padding zeros count,
+    `divisor_override` replaces the number of elements.
+max_pool1d: Maxima of windows; padding counts as -inf.
+max_pool2d: Maxima of windows; padding counts as -inf.
+max_pool3d: Maxima of windows; padding counts as -inf.
+max_pool1d_with_indices: Maxima of windows, and where they are (int64, in the row).
+max_pool2d_with_indices: Maxima of windows, and where they are (int64, in the flattened image).
+max_pool3d_with_indices: Maxima of windows, and where they are (int64, in the flattened volume).
+"""),
+    (_ADAPTIVE, """
+adaptive_avg_pool1d: Means of as many windows as asked for.
+adaptive_avg_pool2d: Means of as many windows as asked for.
+adaptive_avg_pool3d: Means of as many windows as asked for.
+adaptive_max_pool1d: Maxima of as many windows as asked for, and where they are (int64).
+adaptive_max_pool2d: Maxima of as many windows as asked for, and where they are (int64).
+adaptive_max_pool3d: Maxima of as many windows as asked for, and where they are (int64).
+"""),
     (_FLOAT, """
 sqrt: The square root; NaN below 0.
 rsqrt: 1 / sqrt(input).
@@ -107,8 +202,8 @@ logical_not: Whether an element is zero.
 isnan: Whether an element is NaN.
 isinf: Whether an element is infinite, of either sign.
 isfinite: Whether an element is neither infinite nor NaN.
-isposinf: Whether an element is +inf; RuntimeError for complex tensors.
-isneginf: Whether an element is -inf; RuntimeError for complex tensors.
+isposinf: Whether an element is +inf.
+isneginf: Whether an element is -inf.
 isreal: Whether an element has no imaginary part.
 signbit: Whether the sign bit is set: negative numbers and -0.0. RuntimeError for complex tensors.
 """),
@@ -123,7 +218,7 @@ ge: input >= other.
     (_TWO, """
 fmod: What remains of input after division by other, with the sign of input.
 remainder: What remains of input after division by other, with the sign of other.
-floor_divide: The quotient rounded down; ZeroDivisionError for integers by zero.
+floor_divide: The quotient rounded down; RuntimeError for integers by zero.
 copysign: The magnitude of input with the sign of other; integers become floating.
 xlogy: input * log(other), and 0 where input is 0 (unless other is NaN).
 xlog1py: input * log1p(other), and 0 where input is 0 (unless other is NaN).
@@ -225,9 +320,10 @@ shifted_chebyshev_polynomial_w: `chebyshev_polynomial_w` at 2 x - 1.
 def _entries() -> dict[str, str]:
     found: dict[str, str] = {}
     for rules, lines in _FAMILIES:
-        for line in lines.strip().replace("\n    ", " ").split("\n"):
-            name, _, text = line.partition(": ")
-            found[name] = f"{text}\n{rules}"
+        text = lines.strip().replace("\n    ", "\0")  # an entry may go on in indented lines
+        for entry in text.split("\n"):
+            name, _, what = entry.replace("\0", "\n").partition(": ")
+            found[name] = f"{what}\n{rules}"
     return found
 
 

@@ -25,7 +25,10 @@ def values(x: Tensor) -> np.ndarray:
 
 @face()
 def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False) -> Any:
-    """The positions of the elements that are not zero, one a row (or a tensor per dimension)."""
+    """The positions of the elements that are not zero, one a row (or a tensor per dimension).
+
+    The size of the result depends on the data: what is pending is executed at once.
+    """
     array = values(input)
     if as_tuple:
         return tuple(_of_array(i) for i in np.nonzero(np.atleast_1d(array)))
@@ -35,7 +38,10 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
 
 @face()
 def argwhere(input: Tensor) -> Tensor:
-    """The positions of the elements that are not zero, one a row."""
+    """The positions of the elements that are not zero, one a row.
+
+    The size of the result depends on the data: what is pending is executed at once.
+    """
     return nonzero(input)
 
 
@@ -52,7 +58,10 @@ def nonzero_static(
 
 @face()
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The elements where the mask holds, in one row."""
+    """The elements where the mask holds, in one row.
+
+    The size of the result depends on the data: what is pending is executed at once.
+    """
     apart(out, input, mask)
     from tracec_ir.promote import broadcast_shapes
 
@@ -65,7 +74,10 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
 
 @face()
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often each non-negative integer occurs."""
+    """How often each non-negative integer occurs.
+
+    Executes what is pending. RuntimeError for ranges or bins that cannot be.
+    """
     if input.dim() != 1 or input.dtype.kind not in "iu":
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
@@ -87,7 +99,10 @@ def unique(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """The distinct elements (or slices along `dim`), where each is, and how often."""
+    """The distinct elements (or slices along `dim`), where each is, and how often.
+
+    The size of the result depends on the data: what is pending is executed at once.
+    """
     array = values(input)
     out, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=dim)
     inverse = inverse.reshape(array.shape if dim is None else -1)
@@ -109,7 +124,10 @@ def _unique_results(
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The elements (or slices along `dim`) without repetitions of the one before."""
+    """The elements (or slices along `dim`) without repetitions of the one before.
+
+    The size of the result depends on the data: what is pending is executed at once.
+    """
     array = values(input)
     rows = array.reshape(-1) if dim is None else np.moveaxis(array, dim, 0)
     n = len(rows)
@@ -161,7 +179,10 @@ def _edges(array: np.ndarray, bins: int, low: float, high: float) -> np.ndarray:
 def histc(
     input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Tensor | None = None
 ) -> Tensor:
-    """How many elements fall into each of equally wide bins."""
+    """How many elements fall into each of equally wide bins.
+
+    Executes what is pending. RuntimeError for ranges or bins that cannot be.
+    """
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
     array = values(input).reshape(-1)
@@ -186,7 +207,10 @@ def histogram(
     density: bool = False,
     out: Any = None,
 ) -> Any:
-    """How many elements fall into each bin, and the edges of the bins."""
+    """How many elements fall into each bin, and the edges of the bins.
+
+    Executes what is pending. RuntimeError for ranges or bins that cannot be.
+    """
     from . import returns
 
     array = values(input).reshape(-1).astype(np.float64)

@@ -15,7 +15,11 @@ from .face import face
 def gather(
     input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None
 ) -> Tensor:
-    """out[i][j] = input[index[i][j]][j] for dim 0."""
+    """out[i][j] = input[index[i][j]][j] for dim 0.
+
+    `index` (int64) has as many dimensions as `input`, none larger but `dim`: the result has its
+    shape. IndexError for positions out of range, when the value is computed.
+    """
     if out is not None and out.dtype is not input.dtype:
         raise RuntimeError(
             f"Expected out tensor to have dtype {input.dtype}, but got {out.dtype} instead"
@@ -34,7 +38,11 @@ def take_along_dim(
 
 @face()
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The slices along `dim` that index names."""
+    """The slices along `dim` that index names.
+
+    `index` is 1-d, int64 or int32: `dim` gets its length. IndexError for positions out of range,
+    when the value is computed.
+    """
     apart(out, input, index)
     return given(out, apply("index_select", (input, index), (("dim", dim),)))
 
@@ -57,7 +65,13 @@ def scatter(
     reduce: str | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """input with input[index[i][j]][j] = src[i][j] for dim 0."""
+    """input with input[index[i][j]][j] = src[i][j] for dim 0.
+
+    `index` (int64) and src have as many dimensions as `input`; elements of src beyond index are not
+    used. Of several writes to one place the last in order wins (scatter), they are added
+    (scatter_add) or combined by `reduce` ("sum", "prod", "mean", "amax", "amin"), with the old
+    value if `include_self`. IndexError for positions out of range, when the value is computed.
+    """
     source = src if value is None else value
     return given(
         out,
@@ -69,7 +83,13 @@ def scatter(
 def scatter_add(
     input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
-    """input with src[i][j] added at input[index[i][j]][j] (for dim 0)."""
+    """input with src[i][j] added at input[index[i][j]][j] (for dim 0).
+
+    `index` (int64) and src have as many dimensions as `input`; elements of src beyond index are not
+    used. Of several writes to one place the last in order wins (scatter), they are added
+    (scatter_add) or combined by `reduce` ("sum", "prod", "mean", "amax", "amin"), with the old
+    value if `include_self`. IndexError for positions out of range, when the value is computed.
+    """
     return given(out, apply("scatter_add", (input, index, src), (("dim", dim),)))
 
 
@@ -84,7 +104,13 @@ def scatter_reduce(
     include_self: bool = True,
     out: Tensor | None = None,
 ) -> Tensor:
-    """input with the elements of src reduced into the places that index names."""
+    """input with the elements of src reduced into the places that index names.
+
+    `index` (int64) and src have as many dimensions as `input`; elements of src beyond index are not
+    used. Of several writes to one place the last in order wins (scatter), they are added
+    (scatter_add) or combined by `reduce` ("sum", "prod", "mean", "amax", "amin"), with the old
+    value if `include_self`. IndexError for positions out of range, when the value is computed.
+    """
     attrs = (("dim", dim), ("reduce", reduce), ("include_self", include_self))
     return given(out, apply("scatter_reduce", (input, index, src), attrs))
 
@@ -99,7 +125,11 @@ def index_add(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """input with alpha * source added to the slices that index names."""
+    """input with alpha * source added to the slices that index names.
+
+    `index` is 1-d, as long as `dim` of source; other sizes are equal (RuntimeError or IndexError
+    otherwise). One dtype for both.
+    """
     return given(out, apply("index_add", (input, index, source), (("dim", dim), ("alpha", alpha))))
 
 
@@ -107,7 +137,11 @@ def index_add(
 def index_copy(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
-    """input with the slices that index names replaced."""
+    """input with the slices that index names replaced.
+
+    `index` is 1-d, as long as `dim` of source; other sizes are equal (RuntimeError or IndexError
+    otherwise). One dtype for both.
+    """
     return given(out, apply("index_copy", (input, index, source), (("dim", dim),)))
 
 
@@ -122,7 +156,11 @@ def index_reduce(
     include_self: bool = True,
     out: Tensor | None = None,
 ) -> Tensor:
-    """input with the slices of source reduced into those that index names."""
+    """input with the slices of source reduced into those that index names.
+
+    `index` is 1-d, as long as `dim` of source; other sizes are equal (RuntimeError or IndexError
+    otherwise). One dtype for both.
+    """
     attrs = (("dim", dim), ("reduce", reduce), ("include_self", include_self))
     return given(out, apply("index_reduce", (input, index, source), attrs))
 
@@ -158,13 +196,21 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 @face(inplace=True)
 def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """input with zeros above the diagonal."""
+    """input with zeros above the diagonal.
+
+    The last two dimensions are matrices; `diagonal` moves the limit up. A copy in the shape of
+    `input`.
+    """
     return given(out, apply("tril", (input,), (("diagonal", diagonal),)))
 
 
 @face(inplace=True)
 def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """input with zeros below the diagonal."""
+    """input with zeros below the diagonal.
+
+    The last two dimensions are matrices; `diagonal` moves the limit up. A copy in the shape of
+    `input`.
+    """
     return given(out, apply("triu", (input,), (("diagonal", diagonal),)))
 
 
@@ -240,7 +286,11 @@ def searchsorted(
     sorter: Tensor | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Where the elements of input belong in sorted rows."""
+    """Where the elements of input belong in sorted rows.
+
+    The first place that keeps the rows sorted, with `right` the last one: int64, or int32 with
+    `out_int32`, in the shape of the values.
+    """
     if side is not None:
         if side not in ("left", "right"):
             raise RuntimeError(
@@ -280,7 +330,11 @@ def bucketize(
     right: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """The bucket of each element between sorted boundaries."""
+    """The bucket of each element between sorted boundaries.
+
+    The first place that keeps the rows sorted, with `right` the last one: int64, or int32 with
+    `out_int32`, in the shape of the values.
+    """
     if boundaries.dim() != 1:
         raise RuntimeError(
             f"boundaries tensor must be 1 dimension, but got dim({boundaries.dim()})"

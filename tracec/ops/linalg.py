@@ -23,7 +23,13 @@ def _no_failure(A: Tensor) -> Tensor:
 
 @face("linalg")
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The inverses of square matrices."""
+    """The inverses of square matrices.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     return given(out, unary("linalg_inv", A))
 
 
@@ -32,14 +38,26 @@ list_as(renamed(inv, A="input"), "torch method", "inverse")
 
 @face("linalg")
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
-    """The inverses of square matrices, and the places of zero pivots, 0 if there is none."""
+    """The inverses of square matrices, and the places of zero pivots, 0 if there is none.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     found = (inv(A), _no_failure(A)) if check_errors else apply_multi("inv_ex", (A,))
     return all_given(out, returns.inv_ex(*found))
 
 
 @face("linalg")
 def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:
-    """The solution of A X = B (or X A = B)."""
+    """The solution of A X = B (or X A = B).
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     return given(out, apply("solve", (A, B), (("left", left),)))
 
 
@@ -47,7 +65,13 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
 def solve_ex(
     A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
 ) -> Any:
-    """The solution of A X = B, and the places of zero pivots, 0 if there is none."""
+    """The solution of A X = B, and the places of zero pivots, 0 if there is none.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     if check_errors:
         return all_given(out, returns.solve_ex(solve(A, B, left=left), _no_failure(A)))
     return all_given(out, returns.solve_ex(*apply_multi("solve_ex", (A, B), (("left", left),))))
@@ -77,7 +101,13 @@ def triangular_solve(
 
 @face("linalg")
 def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The determinants of square matrices."""
+    """The determinants of square matrices.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     return given(out, unary("det", A))
 
 
@@ -86,7 +116,13 @@ list_as(renamed(det, A="input"), "torch method", "det")
 
 @face("linalg")
 def slogdet(A: Tensor, *, out: Any = None) -> Any:
-    """Signs and logarithms of the magnitudes of determinants."""
+    """Signs and logarithms of the magnitudes of determinants.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     return all_given(out, returns.linalg_slogdet(*apply_multi("slogdet", (A,))))
 
 
@@ -98,7 +134,13 @@ def _torch_slogdet(input: Tensor, *, out: Any = None) -> Any:
 
 @face()
 def logdet(input: Tensor) -> Tensor:
-    """The logarithms of determinants; NaN for negative ones."""
+    """The logarithms of determinants; NaN for negative ones.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     sign, log = apply_multi("slogdet", (input,))
     if input.dtype.kind == "c":
         return sign.log() + log
@@ -107,7 +149,13 @@ def logdet(input: Tensor) -> Tensor:
 
 @face("linalg")
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
-    """The triangular factors of positive definite matrices."""
+    """The triangular factors of positive definite matrices.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     y = apply("cholesky", (A,), (("upper", bool(upper)),))
     return given(out, y.mH if upper else y)
 
@@ -116,7 +164,13 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
 def cholesky_ex(
     A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
 ) -> Any:
-    """The triangular factors, and the orders of minors that prevent them, 0 if there is none."""
+    """The triangular factors, and the orders of minors that prevent them, 0 if there is none.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     if check_errors:
         found = (cholesky(A, upper=upper), _no_failure(A))
     else:
@@ -154,7 +208,13 @@ def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = Non
 
 @face("linalg")
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
-    """Eigenvalues and eigenvectors of symmetric matrices."""
+    """Eigenvalues and eigenvectors of symmetric matrices.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     found = apply_multi("eigh", (A.mH if UPLO.upper() == "U" else A,))
@@ -163,13 +223,25 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
 
 @face("linalg")
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
-    """The eigenvalues of symmetric matrices."""
+    """The eigenvalues of symmetric matrices.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     return given(out, eigh(A, UPLO)[0])
 
 
 @face("linalg")
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
-    """Orthogonal and upper triangular factors."""
+    """Orthogonal and upper triangular factors.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
@@ -192,7 +264,13 @@ def _torch_qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
 def svd(
     A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
 ) -> Any:
-    """U, S and Vh with U diag(S) Vh = A."""
+    """U, S and Vh with U diag(S) Vh = A.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     found = apply_multi("svd", (A,), (("full_matrices", full_matrices),))
     return all_given(out, returns.svd(*found))
 
@@ -210,7 +288,13 @@ def _torch_svd(
 
 @face("linalg")
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
-    """The singular values."""
+    """The singular values.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     return given(out, apply_multi("svd", (A,), (("full_matrices", False),))[1])
 
 
@@ -234,14 +318,22 @@ def pinv(
     A: Tensor, *, atol: Any = None, rtol: Any = None, rcond: Any = None, hermitian: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """The pseudo-inverses of matrices."""
+    """The pseudo-inverses of matrices.
+
+    Singular values below max(atol, rtol * the largest) count as zero; rtol defaults to max(m, n) *
+    eps. Stacks of matrices (..., m, n).
+    """
     tolerances = _tolerances("pinv", atol, rtol if rcond is None else rcond)
     return given(out, apply("pinv", (A, *tolerances), (("hermitian", hermitian),)))
 
 
 @face()
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
-    """The pseudo-inverses of matrices."""
+    """The pseudo-inverses of matrices.
+
+    Singular values below max(atol, rtol * the largest) count as zero; rtol defaults to max(m, n) *
+    eps. Stacks of matrices (..., m, n).
+    """
     return pinv(input, rtol=float(rcond))
 
 
@@ -250,7 +342,11 @@ def matrix_rank(
     A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """How many singular values are above the tolerance."""
+    """How many singular values are above the tolerance.
+
+    Singular values below max(atol, rtol * the largest) count as zero; rtol defaults to max(m, n) *
+    eps. Stacks of matrices (..., m, n).
+    """
     if tol is not None:
         atol, rtol = tol, 0.0
     tolerances = _tolerances("matrix_rank", atol, rtol)
@@ -262,7 +358,11 @@ def matrix_norm(
     A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """The norms of matrices."""
+    """The norms of matrices.
+
+    `ord` is "fro", "nuc" (sum of singular values), 2 and -2 (largest, smallest), 1 and -1 (column
+    sums), inf and -inf (row sums), over the two dimensions `dim`. RuntimeError otherwise.
+    """
     x = A if dtype is None else A.to(dtype)
     attrs = (("ord", ord), ("dim", tuple(dim)), ("keepdim", keepdim))
     return given(out, apply("matrix_norm", (x,), attrs))
@@ -289,7 +389,10 @@ def norm(
 
 @face("linalg")
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """The condition numbers of matrices."""
+    """The condition numbers of matrices.
+
+    |A|_p |A^-1|_p for the matrix norms p; None means 2, the ratio of extreme singular values.
+    """
     if p in (None, 2, -2):
         s = svdvals(A)
         ratio = s[..., 0] / s[..., -1]
@@ -299,7 +402,13 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
 
 @face("linalg torch method")
 def matrix_exp(A: Tensor) -> Tensor:
-    """The exponentials of square matrices."""
+    """The exponentials of square matrices.
+
+    Stacks of matrices (..., m, n) in float32, float64 or their complex kinds (RuntimeError
+    otherwise); square ones where the function asks for it. Runs on the host with LAPACK;
+    derivatives are operations. A matrix for which there is no result raises linalg.LinAlgError when
+    the value is computed, the functions in _ex tell instead.
+    """
     return unary("matrix_exp", A)
 
 

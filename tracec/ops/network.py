@@ -106,7 +106,11 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
 
 @face("functional method torch")
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """x where positive, a learned fraction of it elsewhere."""
+    """x where positive, a learned fraction of it elsewhere.
+
+    `weight` has one element, or one for each channel (dimension 1) of `input`; both have one dtype.
+    RuntimeError otherwise.
+    """
     return apply("prelu", (input, weight))
 
 
@@ -415,7 +419,11 @@ def binary_cross_entropy_with_logits(
 
 @face("functional torch")
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08) -> Tensor:
-    """The cosine of the angle between vectors."""
+    """The cosine of the angle between vectors.
+
+    x1 . x2 / max(|x1| |x2|, eps) along `dim`, which vanishes; shapes broadcast, floating dtypes
+    promote.
+    """
     return apply("cosine_similarity", (x1, x2), (("dim", dim), ("eps", eps)))
 
 
@@ -423,7 +431,10 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08) 
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False
 ) -> Tensor:
-    """The p-norm of x1 - x2 along the last dimension."""
+    """The p-norm of x1 - x2 along the last dimension.
+
+    (sum |x1 - x2 + eps| ** p) ** (1 / p) over the last dimension; shapes broadcast.
+    """
     return apply(
         "pairwise_distance", (x1, x2), (("p", float(p)), ("eps", eps), ("keepdim", keepdim))
     )
@@ -471,7 +482,12 @@ def embedding(
 
 @face("functional")
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """Vectors of zeros with a one where the integers say."""
+    """Vectors of zeros with a one where the integers say.
+
+    int64 numbers of shape S give int64 of shape (*S, num_classes); by default as many classes as
+    the largest number needs, which executes what is pending. RuntimeError for other dtypes and for
+    numbers out of range.
+    """
     if num_classes == -1:
         if tensor.numel() == 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
@@ -492,7 +508,14 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """softmax(query @ key.T * scale + mask) @ value."""
+    """softmax(query @ key.T * scale + mask) @ value.
+
+    query (..., L, E), key (..., S, E) and value (..., S, V) give (..., L, V) (Vaswani et al.,
+    2017); `scale` defaults to 1 / sqrt(E). A bool mask (broadcast to (..., L, S)) says which keys
+    take part, a floating one is added; `is_causal` lets query i see keys up to i and excludes a
+    mask. Rows without any key are 0. `enable_gqa` repeats heads of key and value. RuntimeError for
+    dtypes or shapes that do not fit.
+    """
     if attn_mask is not None and is_causal:
         raise RuntimeError(
             "scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"

@@ -126,7 +126,12 @@ _declare(_binary("xlog1py", "xlog1py", True), "xlog1py", "xlog1py", "special")
 
 @face(inplace=True)
 def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """input + alpha * other."""
+    """input + alpha * other.
+
+    Elementwise: shapes broadcast, dtypes promote; numbers do not raise the dtype within their kind.
+    div gives floating results unless it rounds. RuntimeError for shapes that do not broadcast;
+    `out` gets the result.
+    """
     if alpha.__class__ is int and alpha == 1:
         r = apply("add", (number(input), number(other)))
     else:
@@ -151,7 +156,12 @@ def _check_alpha(input: Any, other: Any, alpha: Any) -> None:
 
 @face(inplace=True, aliases=("subtract",))
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """input - alpha * other."""
+    """input - alpha * other.
+
+    Elementwise: shapes broadcast, dtypes promote; numbers do not raise the dtype within their kind.
+    div gives floating results unless it rounds. RuntimeError for shapes that do not broadcast;
+    `out` gets the result.
+    """
     if alpha.__class__ is int and alpha == 1:
         r = apply("sub", (number(input), number(other)))
     else:
@@ -169,7 +179,12 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 @face(inplace=True, aliases=("multiply",))
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input * other."""
+    """input * other.
+
+    Elementwise: shapes broadcast, dtypes promote; numbers do not raise the dtype within their kind.
+    div gives floating results unless it rounds. RuntimeError for shapes that do not broadcast;
+    `out` gets the result.
+    """
     return given(out, apply("mul", (number(input), number(other))))
 
 
@@ -177,7 +192,12 @@ def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def div(
     input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None
 ) -> Tensor:
-    """input / other, rounded as asked: None, "trunc" or "floor"."""
+    """input / other, rounded as asked: None, "trunc" or "floor".
+
+    Elementwise: shapes broadcast, dtypes promote; numbers do not raise the dtype within their kind.
+    div gives floating results unless it rounds. RuntimeError for shapes that do not broadcast;
+    `out` gets the result.
+    """
     if rounding_mode is None:
         op = "div"
     elif rounding_mode == "floor":
@@ -194,13 +214,22 @@ def div(
 
 @face(inplace=True)
 def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input / other."""
+    """input / other.
+
+    Elementwise: shapes broadcast, dtypes promote; numbers do not raise the dtype within their kind.
+    div gives floating results unless it rounds. RuntimeError for shapes that do not broadcast;
+    `out` gets the result.
+    """
     return given(out, apply("div", (number(input), number(other))))
 
 
 @face(inplace=True)
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-    """input ** exponent."""
+    """input ** exponent.
+
+    Elementwise with broadcasting and promotion; either may be a number. RuntimeError for integers
+    to a negative integer number.
+    """
     if not isinstance(exponent, Tensor):
         need_tensor(input, "pow")
     e = exponent
@@ -286,7 +315,11 @@ def positive(input: Tensor) -> Tensor:
 
 @face(inplace=True, aliases=("clip",))
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """input limited to [min, max]; either may be missing."""
+    """input limited to [min, max]; either may be missing.
+
+    `min` and `max` are numbers or tensors that broadcast; where they cross max wins, NaN stays.
+    RuntimeError if both are missing.
+    """
     if min is None:
         if max is None:
             raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
@@ -314,7 +347,11 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
 
 @face(inplace=True)
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
-    """input + weight * (end - input)."""
+    """input + weight * (end - input).
+
+    Shapes broadcast; `weight` is a number or a tensor. All tensors have one floating dtype,
+    RuntimeError otherwise.
+    """
     return given(out, apply("lerp", (input, end, number(weight))))
 
 
@@ -322,7 +359,10 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
 def addcmul(
     input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
-    """input + value * tensor1 * tensor2."""
+    """input + value * tensor1 * tensor2.
+
+    Elementwise: shapes broadcast, dtypes promote; `value` is a number.
+    """
     return given(out, apply("addcmul", (input, tensor1, tensor2, number(value))))
 
 
@@ -330,7 +370,10 @@ def addcmul(
 def addcdiv(
     input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
-    """input + value * tensor1 / tensor2."""
+    """input + value * tensor1 / tensor2.
+
+    Elementwise: shapes broadcast, dtypes promote; `value` is a number.
+    """
     return given(out, apply("addcdiv", (input, tensor1, tensor2, number(value))))
 
 
@@ -343,14 +386,21 @@ def nan_to_num(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """input with NaN and the infinities replaced."""
+    """input with NaN and the infinities replaced.
+
+    NaN by `nan` (0), the infinities by `posinf` and `neginf` (the largest and the smallest number
+    of the dtype). In the shape and dtype of `input`.
+    """
     attrs = (("nan", nan), ("posinf", posinf), ("neginf", neginf))
     return given(out, apply("nan_to_num", (input,), attrs))
 
 
 @face("torch method special", inplace=True)
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
-    """log(x / (1 - x))."""
+    """log(x / (1 - x)).
+
+    With `eps`, x is first limited to [eps, 1 - eps]; else infinite at 0 and 1, NaN outside.
+    """
     return given(out, apply("logit", (input,), (("eps", eps),)))
 
 
@@ -367,7 +417,11 @@ list_as(mvlgamma, "special", "multigammaln")
 def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor:
-    """Whether elements are close to one another."""
+    """Whether elements are close to one another.
+
+    |input - other| <= atol + rtol * |other|; equal infinities are close, NaN only with `equal_nan`.
+    RuntimeError for different dtypes.
+    """
     need_tensor(input, "isclose")
     need_tensor(other, "isclose", "other", 2)
     return apply(
@@ -379,7 +433,11 @@ def isclose(
 def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
-    """Whether all elements are close to one another."""
+    """Whether all elements are close to one another.
+
+    |input - other| <= atol + rtol * |other|; equal infinities are close, NaN only with `equal_nan`.
+    RuntimeError for different dtypes.
+    """
     return bool(apply("all", (isclose(input, other, rtol, atol, equal_nan),)).item())
 
 
@@ -395,7 +453,11 @@ def equal(input: Tensor, other: Tensor) -> bool:
 def where(
     condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
 ) -> Any:
-    """input where the condition holds, other elsewhere; with one argument, where it holds."""
+    """input where the condition holds, other elsewhere; with one argument, where it holds.
+
+    Shapes broadcast, dtypes of input and other promote; `condition` is bool (uint8 counts).
+    Gradients go to the side that was taken.
+    """
     if input is None and other is None:
         from .host import nonzero
 
@@ -411,7 +473,11 @@ def _where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 
 @face(inplace=True)
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """input with `value` where the mask holds."""
+    """input with `value` where the mask holds.
+
+    `mask` is bool and broadcasts to input, `value` a number or a tensor without dimensions. In the
+    shape and dtype of `input`.
+    """
     return apply("masked_fill", (input, mask, number(value)))
 
 

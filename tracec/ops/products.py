@@ -14,7 +14,13 @@ from .face import face
 
 @face()
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The matrix product."""
+    """The matrix product.
+
+    Vectors: their dot product. Matrices (n x m) and (m x p): (n x p). A vector on the left counts
+    as a row, on the right as a column, and loses that dimension again. More dimensions are stacks,
+    which broadcast. Operands have one dtype (RuntimeError otherwise, and for sizes that do not
+    fit); 16-bit floats are added up in float32.
+    """
     return given(out, binary("matmul", input, other))
 
 
@@ -58,7 +64,10 @@ def linear(
 
 @face("functional")
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input1 @ weight @ input2 for each output feature, plus bias."""
+    """input1 @ weight @ input2 for each output feature, plus bias.
+
+    input1 (*, n), input2 (*, m), weight (out, n, m), bias (out): the result is (*, out).
+    """
     return apply(
         "bilinear", (input1, input2, weight) if bias is None else (input1, input2, weight, bias)
     )
@@ -94,7 +103,12 @@ addbmm = _added("addbmm", "batch1", "batch2")
 
 @face("torch")
 def einsum(equation: str, *operands: Any) -> Tensor:
-    """Sums of products written with a letter per dimension."""
+    """Sums of products written with a letter per dimension.
+
+    "ij,jk->ik": letters name dimensions, those missing on the right are summed over, repeated ones
+    in an operand are its diagonal, `...` stands for broadcast dimensions. Without `->` the letters
+    that occur once, in alphabetical order. RuntimeError for equations that do not fit the operands.
+    """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     if not isinstance(equation, str):
@@ -109,7 +123,11 @@ def einsum(equation: str, *operands: Any) -> Tensor:
 
 @face("torch")
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
-    """The sum of products over the last dims of a and the first of b, or over paired lists."""
+    """The sum of products over the last dims of a and the first of b, or over paired lists.
+
+    `dims` is a number, or a pair of equally long lists; the result has the other dimensions of a,
+    then those of b. RuntimeError for sizes that differ.
+    """
     if isinstance(dims, Tensor):
         dims = dims.tolist()
     if isinstance(dims, int):
@@ -125,7 +143,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
 
 @face("torch")
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Tensor:
-    """The p-norm distances between the rows of x1 and those of x2."""
+    """The p-norm distances between the rows of x1 and those of x2.
+
+    x1 (..., P, M) and x2 (..., R, M) give (..., P, R); leading dimensions broadcast. p >= 0 may be
+    infinite. RuntimeError for unequal M or integers.
+    """
     return apply("cdist", (x1, x2), (("p", float(p)),))
 
 
@@ -133,7 +155,10 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> T
 def cross(
     input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
-    """The cross product of 3-vectors."""
+    """The cross product of 3-vectors.
+
+    Shapes broadcast; `dim` has size 3 (RuntimeError otherwise).
+    """
     if dim is None:
         dim = next((i for i, n in enumerate(input.shape) if n == 3), None)
         if dim is None:
@@ -157,7 +182,11 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
 
 @face("linalg torch method")
 def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
-    """input @ input @ ... n times; of the inverse for a negative n."""
+    """input @ input @ ... n times; of the inverse for a negative n.
+
+    Square matrices (..., n, n); by repeated squaring. RuntimeError if they are not square, or
+    singular and n negative.
+    """
     if n < 0:
         input, n = apply("linalg_inv", (input,)), -n
     return given(out, apply("matrix_power", (input,), (("n", n),)))
@@ -165,7 +194,12 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
 
 @face("linalg")
 def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
-    """The product of matrices, associated so that it is cheap."""
+    """The product of matrices, associated so that it is cheap.
+
+    The order of products minimises the number of multiplications by dynamic programming (Cormen et
+    al., Introduction to Algorithms); first and last may be vectors. RuntimeError for sizes that do
+    not fit.
+    """
     parts = list(tensors)
     if len(parts) < 2:
         raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(parts)))

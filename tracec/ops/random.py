@@ -67,7 +67,12 @@ def rand(
     pin_memory: bool = False,
     names: Any = None,
 ) -> Tensor:
-    """Uniform numbers in [0, 1)."""
+    """Uniform numbers in [0, 1).
+
+    `size` may be numbers or one sequence; `dtype` defaults to the default floating one (int64 for
+    integers). Philox4x32-10 (Salmon et al., 2011): a pure function of the seed, the offset of the
+    generator, which advances by what is drawn, and the position.
+    """
     _device(device)
     dtype = _inexact(dtype if out is None else dtype_into(out, dtype, None), "check_uniform_bounds")
     part = dtype.to_real()
@@ -88,7 +93,12 @@ def randn(
     pin_memory: bool = False,
     names: Any = None,
 ) -> Tensor:
-    """Standard normal numbers."""
+    """Standard normal numbers.
+
+    `size` may be numbers or one sequence; `dtype` defaults to the default floating one (int64 for
+    integers). Philox4x32-10 (Salmon et al., 2011): a pure function of the seed, the offset of the
+    generator, which advances by what is drawn, and the position.
+    """
     _device(device)
     dtype = _inexact(dtype if out is None else dtype_into(out, dtype, None), "normal_kernel_cpu")
     part = dtype.to_real()
@@ -163,7 +173,12 @@ def randint(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Uniform integers in [low, high)."""
+    """Uniform integers in [low, high).
+
+    `size` may be numbers or one sequence; `dtype` defaults to the default floating one (int64 for
+    integers). Philox4x32-10 (Salmon et al., 2011): a pure function of the seed, the offset of the
+    generator, which advances by what is drawn, and the position.
+    """
     if size is None:
         if high is None:
             raise TypeError("randint() missing 1 required positional argument: 'size'")
@@ -209,7 +224,12 @@ def randperm(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """0..n-1 in random order."""
+    """0..n-1 in random order.
+
+    `size` may be numbers or one sequence; `dtype` defaults to the default floating one (int64 for
+    integers). Philox4x32-10 (Salmon et al., 2011): a pure function of the seed, the offset of the
+    generator, which advances by what is drawn, and the position.
+    """
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got{n}")
     _device(device)
@@ -234,7 +254,12 @@ def normal(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Normal numbers with means and standard deviations."""
+    """Normal numbers with means and standard deviations.
+
+    In the floating dtype of the parameters (multinomial: int64); random numbers come from
+    `generator`, by default that of `manual_seed`. RuntimeError for probabilities or deviations that
+    cannot be.
+    """
     if size is None:
         tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
         if not tensors:
@@ -264,7 +289,12 @@ def _parameter(x: Any) -> Any:
 def bernoulli(
     input: Tensor, p: Any = None, *, generator: Any = None, out: Tensor | None = None
 ) -> Tensor:
-    """1 with the probabilities of input (or p), else 0."""
+    """1 with the probabilities of input (or p), else 0.
+
+    In the floating dtype of the parameters (multinomial: int64); random numbers come from
+    `generator`, by default that of `manual_seed`. RuntimeError for probabilities or deviations that
+    cannot be.
+    """
     chance = input if p is None else number(p)
     y = _sampled("bernoulli", tuple(input.shape), input.dtype, 1, generator, chance)
     return given(out, y, quiet=True)
@@ -279,7 +309,12 @@ def multinomial(
     generator: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Indices drawn with probabilities proportional to the rows of input."""
+    """Indices drawn with probabilities proportional to the rows of input.
+
+    In the floating dtype of the parameters (multinomial: int64); random numbers come from
+    `generator`, by default that of `manual_seed`. RuntimeError for probabilities or deviations that
+    cannot be.
+    """
     if input.dim() not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if input.dtype.kind != "f":

@@ -169,7 +169,10 @@ any = _quantifier("any")
 
 @face()
 def count_nonzero(input: Tensor, dim: object = None) -> Tensor:
-    """How many elements are not zero."""
+    """How many elements are not zero.
+
+    int64, over `dim`, a number or several (None: all).
+    """
     return apply("count_nonzero", (input,), (("dim", dims(dim)),))
 
 
@@ -210,7 +213,11 @@ std_mean = _spread("std_mean", "The standard deviation and the mean over dimensi
 def logsumexp(
     input: Tensor, dim: object, keepdim: builtins.bool = False, *, out: Tensor | None = None
 ) -> Tensor:
-    """log(sum(exp(x))) over dimensions."""
+    """log(sum(exp(x))) over dimensions.
+
+    m + log(sum(exp(x - m))) with the maximum m, so that nothing overflows; over `dim`, a number or
+    several, which vanish without `keepdim`. Integers become the default floating dtype.
+    """
     return given(out, apply("logsumexp", (input,), (("dim", dims(dim)), ("keepdim", keepdim))))
 
 
@@ -223,7 +230,11 @@ def norm(
     out: Tensor | None = None,
     dtype: object = None,
 ) -> Tensor:
-    """The p-norm over dimensions."""
+    """The p-norm over dimensions.
+
+    p is a number (2 by default), inf, -inf, "fro" or "nuc" (matrices); over all elements unless
+    `dim` says. Floating and complex tensors, real result; `dtype` casts first.
+    """
     if p == "nuc":
         attrs = (("ord", p), ("dim", (-2, -1) if dim is None else dims(dim)), ("keepdim", keepdim))
         return given(
@@ -244,14 +255,22 @@ def vector_norm(
     dtype: object = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """The norm of the elements over dimensions as vectors."""
+    """The norm of the elements over dimensions as vectors.
+
+    (sum |x| ** ord) ** (1 / ord) over `dim` (None: all), the number of nonzeros for ord 0, the
+    largest or smallest magnitude for inf and -inf. Floating and complex tensors (RuntimeError
+    otherwise), real result; at 0 the gradient is 0.
+    """
     attrs = (("ord", float(plain(ord))), ("dim", dims(dim)), ("keepdim", keepdim), ("dtype", dtype))
     return given(out, apply("vector_norm", (x,), attrs))
 
 
 @face()
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The p-norm of input - other."""
+    """The p-norm of input - other.
+
+    A tensor without dimensions; shapes broadcast. p may be infinite.
+    """
     return apply("dist", (input, other), (("p", float(p)),))
 
 
@@ -274,7 +293,11 @@ def sort(
     stable: object = None,
     out: Any = None,
 ) -> object:
-    """input in order along `dim`, and the indices."""
+    """input in order along `dim`, and the indices.
+
+    (values, indices) in the shape of `input`, indices int64; NaN counts as largest, equal elements
+    keep their order.
+    """
     attrs = (("dim", dim), ("descending", builtins.bool(descending)))
     return all_given(out, returns.sort(*apply_multi("sort_dim", (input,), attrs)))
 
@@ -283,7 +306,10 @@ def sort(
 def argsort(
     input: Tensor, dim: int = -1, descending: builtins.bool = False, *, stable: object = None
 ) -> Tensor:
-    """The indices that put input in order along `dim`."""
+    """The indices that put input in order along `dim`.
+
+    int64 in the shape of `input`; NaN counts as largest, equal elements keep their order.
+    """
     return apply("argsort", (input,), (("dim", dim), ("descending", builtins.bool(descending))))
 
 
@@ -303,7 +329,11 @@ def topk(
     *,
     out: Any = None,
 ) -> object:
-    """The k largest or smallest elements along `dim`, and their indices."""
+    """The k largest or smallest elements along `dim`, and their indices.
+
+    (values, indices): `dim` has size k, sorted; the indices are int64. RuntimeError if k is out of
+    range.
+    """
     attrs = (("k", int(k)), ("dim", dim), ("largest", builtins.bool(largest)))
     return all_given(out, returns.topk(*apply_multi("topk", (input,), attrs)))
 
@@ -312,7 +342,11 @@ def topk(
 def kthvalue(
     input: Tensor, k: int, dim: int = -1, keepdim: builtins.bool = False, *, out: Any = None
 ) -> object:
-    """The k-th smallest element along `dim`, and its index."""
+    """The k-th smallest element along `dim`, and its index.
+
+    (values, indices) without `dim` (size 1 with `keepdim`); k counts from 1. RuntimeError if k is
+    out of range, IndexError for a wrong dimension.
+    """
     for o in out or ():
         apart(o, input)
     attrs = (("k", int(k)), ("dim", dim), ("keepdim", keepdim))
@@ -323,7 +357,11 @@ def kthvalue(
 def mode(
     input: Tensor, dim: int = -1, keepdim: builtins.bool = False, *, out: Any = None
 ) -> object:
-    """The most frequent value along `dim`, and an index of it."""
+    """The most frequent value along `dim`, and an index of it.
+
+    (values, indices) without `dim` (size 1 with `keepdim`); of equally frequent values the
+    smallest, of its places the last.
+    """
     attrs = (("dim", dim), ("keepdim", keepdim))
     return all_given(out, returns.mode(*apply_multi("mode", (input,), attrs)))
 
@@ -414,7 +452,10 @@ def cummin(input: Tensor, dim: int, *, out: Any = None) -> object:
 
 @face()
 def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
-    """log(cumsum(exp(x))) along `dim`."""
+    """log(cumsum(exp(x))) along `dim`.
+
+    In the shape of `input`, without overflow. IndexError if there is no such dimension.
+    """
     return given(out, apply("logcumsumexp", (input,), (("dim", dim),)))
 
 
@@ -428,7 +469,11 @@ def diff(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Differences of neighbours along `dim`, n times; with n = 0 the input itself."""
+    """Differences of neighbours along `dim`, n times; with n = 0 the input itself.
+
+    Each time the size of `dim` falls by one; `prepend` and `append` are joined first. Bool tensors
+    give the exclusive or.
+    """
     if n == 0:
         return given(out, input.clone())
     if prepend is not None or append is not None:
@@ -461,7 +506,11 @@ def cov(
     fweights: Tensor | None = None,
     aweights: Tensor | None = None,
 ) -> Tensor:
-    """The covariance of the rows of a matrix."""
+    """The covariance of the rows of a matrix.
+
+    Rows are variables, columns observations: an (n x n) matrix, of a vector a number. RuntimeError
+    for more dimensions.
+    """
     for name, w, kinds, wanted in (
         ("fweights", fweights, "iu", "integral"), ("aweights", aweights, "f", "floating point"),
     ):  # fmt: skip
@@ -494,5 +543,9 @@ def cov(
 
 @face()
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlation coefficients of the rows of a matrix."""
+    """The correlation coefficients of the rows of a matrix.
+
+    Rows are variables, columns observations: an (n x n) matrix, of a vector a number. RuntimeError
+    for more dimensions.
+    """
     return unary("corrcoef", input)

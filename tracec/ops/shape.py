@@ -16,7 +16,11 @@ from .face import face
 def cat(
     tensors: Any, dim: int = 0, *, axis: int | None = None, out: Tensor | None = None
 ) -> Tensor:
-    """The tensors one after the other along `dim`."""
+    """The tensors one after the other along `dim`.
+
+    All sizes but that of `dim` are equal (RuntimeError otherwise), dtypes promote; empty 1-d
+    tensors are skipped. IndexError if there is no such dimension.
+    """
     if axis is not None:
         dim = axis
     parts = stack_of(tensors, "cat")
@@ -31,7 +35,11 @@ def cat(
 
 @face("torch")
 def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The tensors along a new dimension."""
+    """The tensors along a new dimension.
+
+    All tensors have one shape (RuntimeError otherwise); `dim` is where the new dimension of their
+    number stands.
+    """
     return given(out, apply("stack", stack_of(tensors, "stack"), (("dim", dim),)))
 
 
@@ -101,7 +109,10 @@ def _ints(args: tuple, named: Any) -> tuple[int, ...]:
 
 @face()
 def flip(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
-    """input reversed along dimensions."""
+    """input reversed along dimensions.
+
+    A copy; `dims` are different dimensions. IndexError or RuntimeError otherwise.
+    """
     return apply("flip", (input,), (("dims", _ints(args, dims)),))
 
 
@@ -123,7 +134,11 @@ def flipud(input: Tensor) -> Tensor:
 
 @face()
 def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
-    """input moved cyclically."""
+    """input moved cyclically.
+
+    `shifts` and `dims` are numbers or equally long lists; without dims the flattened tensor moves.
+    RuntimeError otherwise.
+    """
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
     return apply("roll", (input,), (("shifts", shifts), ("dims", dims)))
@@ -137,13 +152,19 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
 
 @face("method")
 def repeat(self: Tensor, *args: Any, repeats: Any = None) -> Tensor:
-    """The tensor laid out several times along each dimension."""
+    """The tensor laid out several times along each dimension.
+
+    The counts stand for the last dimensions. A copy: see `expand` for one that shares memory.
+    """
     return apply("repeat", (self,), (("sizes", _ints(args, repeats)),))
 
 
 @face()
 def tile(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
-    """input laid out several times; missing leading counts are 1."""
+    """input laid out several times; missing leading counts are 1.
+
+    The counts stand for the last dimensions. A copy: see `expand` for one that shares memory.
+    """
     counts = _ints(args, dims)
     counts = (1,) * (input.dim() - len(counts)) + counts
     return apply("repeat", (input,), (("sizes", counts),))
@@ -151,7 +172,11 @@ def tile(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
 
 @face("torch")
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
-    """Coordinates of the grid that vectors span, one tensor for each."""
+    """Coordinates of the grid that vectors span, one tensor for each.
+
+    1-d or 0-d tensors of one dtype; `indexing` is "ij" (dimension k belongs to vector k) or "xy"
+    (the first two exchanged).
+    """
     parts = (
         list(tensors[0])
         if len(tensors) == 1 and isinstance(tensors[0], (list, tuple))

@@ -12,7 +12,12 @@ from .optimizer import Optimizer, _to_scalar, check, check_fused, check_lr, new_
 
 
 class Adam(Optimizer):
-    """Steps by first and second moments of the gradient."""
+    """Steps by first and second moments of the gradient.
+
+    m and v are running means of the gradient and its square, corrected for their start at zero; p
+    -= lr * m / (sqrt(v) + eps) (Kingma and Ba, 2014). `amsgrad` uses the largest v so far (Reddi et
+    al., 2018), `maximize` ascends. ValueError for rates or betas out of range.
+    """
 
     def __init__(
         self,
@@ -126,7 +131,11 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay that does not pass through the moments."""
+    """Adam with weight decay that does not pass through the moments.
+
+    p *= 1 - lr * weight_decay before the step of Adam (Loshchilov and Hutter, 2017). ValueError for
+    rates or betas out of range.
+    """
 
     def __init__(
         self,

@@ -12,7 +12,12 @@ from .optimizer import Optimizer, _to_scalar, check, check_fused, check_lr
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, optionally with (Nesterov) momentum."""
+    """Stochastic gradient descent, optionally with (Nesterov) momentum.
+
+    d = gradient + weight_decay * p; with momentum buf = momentum * buf + (1 - dampening) * d takes
+    its place (Nesterov: d + momentum * buf); p -= lr * d. ValueError for negative numbers, or for
+    Nesterov without momentum.
+    """
 
     def __init__(
         self,

@@ -48,7 +48,11 @@ class _WithFunctions(LRScheduler):
 
 
 class LambdaLR(_WithFunctions):
-    """The initial rate times a function of the epoch."""
+    """The initial rate times a function of the epoch.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
         self.optimizer = optimizer
@@ -64,7 +68,11 @@ class LambdaLR(_WithFunctions):
 
 
 class MultiplicativeLR(_WithFunctions):
-    """The rate before times a function of the epoch."""
+    """The rate before times a function of the epoch.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
         self.optimizer = optimizer
@@ -85,7 +93,11 @@ class MultiplicativeLR(_WithFunctions):
 
 
 class StepLR(LRScheduler):
-    """The rate times gamma every so many epochs."""
+    """The rate times gamma every so many epochs.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
@@ -105,7 +117,11 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """The rate times gamma at each milestone."""
+    """The rate times gamma at each milestone.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(
         self,
@@ -131,7 +147,11 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """A smaller rate for the first epochs."""
+    """A smaller rate for the first epochs.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(
         self,
@@ -160,7 +180,11 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """A factor that moves in a straight line."""
+    """A factor that moves in a straight line.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(
         self,
@@ -199,7 +223,11 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """The rate times gamma every epoch."""
+    """The rate times gamma every epoch.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -216,7 +244,11 @@ class ExponentialLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """A rate that falls to zero as a power of the epochs left."""
+    """A rate that falls to zero as a power of the epochs left.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(
         self,
@@ -243,7 +275,11 @@ class PolynomialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """A rate that falls as half a cosine wave (and rises again after T_max)."""
+    """A rate that falls as half a cosine wave (and rises again after T_max).
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
@@ -274,7 +310,11 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Cosine annealing that starts anew, each time with a period longer by a factor."""
+    """Cosine annealing that starts anew, each time with a period longer by a factor.
+
+    Call `step()` once per epoch, after the optimizer's; `last_epoch` other than -1 continues with
+    the groups' initial_lr.
+    """
 
     def __init__(
         self,

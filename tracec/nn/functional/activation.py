@@ -10,17 +10,32 @@ from tracec import ops
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
-    """max(x, 0)."""
+    """max(x, 0).
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return ops.relu_(input) if inplace else ops.relu(input)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
-    """x limited to [0, 6]."""
+    """x limited to [0, 6].
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """x limited to a range."""
+    """x limited to a range.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
     function = ops.hardtanh_ if inplace else ops.hardtanh
@@ -28,7 +43,12 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
-    """x where x is above the threshold, else the value."""
+    """x where x is above the threshold, else the value.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     function = ops.threshold_ if inplace else ops.threshold
     return function(input, threshold, value)
 
@@ -49,43 +69,83 @@ def _copied_into(input: Any, result: Any, inplace: bool) -> Any:
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
-    """A sigmoid of three straight pieces."""
+    """A sigmoid of three straight pieces.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return _copied_into(input, ops.hardsigmoid(input), inplace)
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
-    """A swish of polynomial pieces."""
+    """A swish of polynomial pieces.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return _copied_into(input, ops.hardswish(input), inplace)
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
-    """x times its sigmoid."""
+    """x times its sigmoid.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     result = ops.silu(input)
     return _copied_into(input, result, True) if inplace else result
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
-    """x times tanh of its softplus."""
+    """x times tanh of its softplus.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return _copied_into(input, ops.mish(input), inplace)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """x, or alpha (exp(x) - 1) below zero."""
+    """x, or alpha (exp(x) - 1) below zero.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return _copied_into(input, ops.elu(input, alpha), inplace)
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """x, or alpha (exp(x / alpha) - 1) below zero."""
+    """x, or alpha (exp(x / alpha) - 1) below zero.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return _copied_into(input, ops.celu(input, alpha), inplace)
 
 
 def selu(input: Any, inplace: bool = False) -> Any:
-    """The ELU that keeps mean and variance."""
+    """The ELU that keeps mean and variance.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return _copied_into(input, ops.selu(input), inplace)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
-    """x, or a fraction of it below zero."""
+    """x, or a fraction of it below zero.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     result = ops.leaky_relu(input, negative_slope)
     return _copied_into(input, result, True) if inplace else result
 
@@ -97,7 +157,12 @@ def rrelu(
     training: bool = False,
     inplace: bool = False,
 ) -> Any:
-    """A leaky ReLU whose slope is drawn at random in training."""
+    """A leaky ReLU whose slope is drawn at random in training.
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if training:
@@ -150,19 +215,33 @@ def rrelu_(
 
 
 def glu(input: Any, dim: int = -1) -> Any:
-    """One half of the input gated by the other."""
+    """One half of the input gated by the other.
+
+    With halves a and b of `input` along `dim`, a * sigmoid(b) (Dauphin et al., 2016): `dim` is
+    halved. RuntimeError for an odd size, IndexError if there is no such dimension.
+    """
     if input.dim() == 0:
         raise RuntimeError("glu does not support scalars because halving size must be even")
     return ops.glu(input, dim)
 
 
 def softsign(input: Any) -> Any:
-    """x / (1 + |x|)."""
+    """x / (1 + |x|).
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return ops.softsign(input)
 
 
 def tanhshrink(input: Any) -> Any:
-    """x - tanh(x)."""
+    """x - tanh(x).
+
+    Elementwise, in the shape and dtype of `input`; with `inplace` the result is written into
+    `input`. 16-bit floats are computed in float32 and rounded once. RuntimeError for bool and
+    complex tensors.
+    """
     return ops.tanhshrink(input)
 
 
@@ -176,21 +255,36 @@ def _implicit_dim(name: str, dimensions: int, stacklevel: int) -> int:
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """exp(x) divided by its sum."""
+    """exp(x) divided by its sum.
+
+    `input` has any shape, the result the same; the slices along `dim` are positive and sum to 1: y
+    = exp(x - m) / sum(exp(x - m)) with their maximum m, so that nothing overflows. Floating tensors
+    only (RuntimeError otherwise) unless `dtype` casts first; 16-bit floats are computed in float32.
+    IndexError if there is no such dimension; without `dim` a warning, and dimension 0 of 0-, 1- and
+    3-d inputs, else 1.
+    """
     if dim is None:
         dim = _implicit_dim("softmax", input.dim(), _stacklevel)
     return ops.softmax(input, dim, dtype=dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """The logarithm of the softmax."""
+    """The logarithm of the softmax.
+
+    x - m - log(sum(exp(x - m))) along `dim` with the maximum m: finite where `log(softmax(x))` is
+    not. Shape of `input`; floating tensors (RuntimeError otherwise) unless `dtype` casts first.
+    IndexError if there is no such dimension.
+    """
     if dim is None:
         dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)
     return ops.log_softmax(input, dim, dtype=dtype)
 
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """The softmax of -x."""
+    """The softmax of -x.
+
+    See `softmax` for `dim`, `dtype` and the errors.
+    """
     if dim is None:
         dim = _implicit_dim("softmin", input.dim(), _stacklevel)
     return ops.softmax(-input, dim, dtype=dtype)
@@ -199,7 +293,12 @@ def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 def gumbel_softmax(
     logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Any:
-    """A differentiable sample of one-hot vectors."""
+    """A differentiable sample of one-hot vectors.
+
+    softmax((logits + g) / tau) with independent Gumbel numbers g (Jang et al., 2016; Maddison et
+    al., 2016), in the shape of `logits`. With `hard` the result is one-hot and the gradient that of
+    the soft sample.
+    """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
     noise = -tracec.empty_like(logits, requires_grad=False).exponential_().log()

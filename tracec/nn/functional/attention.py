@@ -91,7 +91,12 @@ def multi_head_attention_forward(
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Any, Any]:
-    """Attention of several heads over (L, N, E): the result and, if needed, the weights."""
+    """Attention of several heads over (L, N, E): the result and, if needed, the weights.
+
+    Vaswani et al., 2017: heads of E / num_heads numbers attend to keys and values; the projections
+    are one in_proj or three. Shapes (L, N, E), or (L, E) without a batch; masks as those of
+    `nn.MultiheadAttention`.
+    """
     batched = _check_shapes(query, key, value, key_padding_mask, attn_mask)
     if not batched:
         same_kv, same_qk = key is value, query is key

@@ -16,7 +16,12 @@ def _check(p: float) -> None:
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Zero elements at random in training, and scale up the others."""
+    """Zero elements at random in training, and scale up the others.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); what is kept is divided by
+    1 - p. Without `training` the input itself. Random numbers come from the default generator, see
+    `manual_seed`.
+    """
     _check(p)
     if not training:
         return input
@@ -40,7 +45,12 @@ def _drop_channels(input: Any, p: float, training: bool, inplace: bool, channel_
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Zero whole channels of (N, C, L) or (C, L) at random in training."""
+    """Zero whole channels of (N, C, L) or (C, L) at random in training.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); what is kept is divided by
+    1 - p. Without `training` the input itself. Random numbers come from the default generator, see
+    `manual_seed`.
+    """
     if input.dim() not in (2, 3):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input. "
@@ -52,7 +62,12 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Zero whole channels of (N, C, H, W) at random in training."""
+    """Zero whole channels of (N, C, H, W) at random in training.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); what is kept is divided by
+    1 - p. Without `training` the input itself. Random numbers come from the default generator, see
+    `manual_seed`.
+    """
     if input.dim() not in (3, 4):
         warnings.warn(
             f"dropout2d: Received a {input.dim()}-D input to dropout2d, which is deprecated "
@@ -64,7 +79,12 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Zero whole channels of (N, C, D, H, W) at random in training."""
+    """Zero whole channels of (N, C, D, H, W) at random in training.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); what is kept is divided by
+    1 - p. Without `training` the input itself. Random numbers come from the default generator, see
+    `manual_seed`.
+    """
     if input.dim() not in (4, 5):
         warnings.warn(
             f"dropout3d: Received a {input.dim()}-D input to dropout3d, which is deprecated "
@@ -90,7 +110,12 @@ def _alpha_dropout(input: Any, p: float, mask: Any, inplace: bool) -> Any:
 
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
-    """Dropout that keeps mean and variance of self-normalising activations."""
+    """Dropout that keeps mean and variance of self-normalising activations.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); what is kept is divided by
+    1 - p. Without `training` the input itself. Random numbers come from the default generator, see
+    `manual_seed`.
+    """
     _check(p)
     if not training or p == 0.0:
         return input
@@ -101,7 +126,12 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
 def feature_alpha_dropout(
     input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Any:
-    """alpha_dropout of whole channels."""
+    """alpha_dropout of whole channels.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); what is kept is divided by
+    1 - p. Without `training` the input itself. Random numbers come from the default generator, see
+    `manual_seed`.
+    """
     _check(p)
     if not training or p == 0.0:
         return input

@@ -28,7 +28,13 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Any:
-    """The rows of the weight at the indices."""
+    """The rows of the weight at the indices.
+
+    `input` holds int64 or int32 numbers of any shape S, `weight` is (V, D): the result is (*S, D).
+    Rows equal to `padding_idx` get no gradient; `max_norm` scales looked-up rows of the weight down
+    in place. IndexError for numbers out of range, when the value is computed;
+    `sparse` raises NotImplementedError.
+    """
     if padding_idx is not None:
         if padding_idx > 0 and padding_idx >= weight.size(0):
             raise AssertionError("Padding_idx must be within num_embeddings")

@@ -53,7 +53,11 @@ def mse_loss(
     reduction: str = "mean",
     weight: Any = None,
 ) -> Any:
-    """The squared difference."""
+    """The squared difference.
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     if input.shape != target.shape:
         _warn_of_broadcast(input, target)
     if size_average is not None or reduce is not None or reduction not in _REDUCTIONS:
@@ -72,7 +76,11 @@ def l1_loss(
     reduction: str = "mean",
     weight: Any = None,
 ) -> Any:
-    """The absolute difference."""
+    """The absolute difference.
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     if input.shape != target.shape:
         _warn_of_broadcast(input, target)
     reduction = _checked(reduction, size_average, reduce)
@@ -90,7 +98,14 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Any:
-    """Squared near zero, absolute further out."""
+    """Squared near zero, absolute further out.
+
+    With d = |input - target|: d * d / (2 beta) below beta, d - beta / 2 from there on (Girshick,
+    2015).
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     _warn_of_broadcast(input, target)
     reduction = _checked(reduction, size_average, reduce)
     if beta == 0.0:
@@ -103,7 +118,14 @@ def smooth_l1_loss(
 def huber_loss(
     input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
 ) -> Any:
-    """Squared near zero, absolute further out, with a slope of delta."""
+    """Squared near zero, absolute further out, with a slope of delta.
+
+    With d = |input - target|: d * d / 2 below delta, delta * (d - delta / 2) from there on (Huber,
+    1964).
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     _warn_of_broadcast(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
@@ -126,7 +148,15 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """Cross-entropy of logits with class indices or probabilities."""
+    """Cross-entropy of logits with class indices or probabilities.
+
+    `input` holds logits [N, C, ...] or [C]; `target` class numbers (int64) in the same shape
+    without C, or probabilities in the shape of `input`. The terms are -weight[t] *
+    log_softmax(input)[t]; targets equal to `ignore_index` count nothing, and the mean divides by
+    the sum of the weights. `label_smoothing` in [0, 1] mixes in the uniform distribution.
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). RuntimeError for shapes
+    or dtypes that do not fit, IndexError for a class out of range.
+    """
     if size_average is not None or reduce is not None or reduction not in _REDUCTIONS:
         reduction = _checked(reduction, size_average, reduce)
     if ignore_index >= 0 and target.shape == input.shape and target.is_floating_point():
@@ -146,7 +176,13 @@ def nll_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Minus the log-probability of the target class."""
+    """Minus the log-probability of the target class.
+
+    `input` holds log-probabilities [N, C, ...] or [C], `target` class numbers (int64) in that shape
+    without C. The terms are -weight[t] * input[t], 0 where the target is `ignore_index`; the mean
+    divides by the sum of weights. `reduction` is "mean", "sum" or "none" (ValueError for anything
+    else).
+    """
     reduction = _checked(reduction, size_average, reduce)
     return ops.nll_loss(
         input, target, weight=weight, ignore_index=ignore_index, reduction=reduction
@@ -161,7 +197,14 @@ def binary_cross_entropy(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Binary cross-entropy of probabilities; logarithms are limited to -100."""
+    """Binary cross-entropy of probabilities; logarithms are limited to -100.
+
+    -(target * log(input) + (1 - target) * log(1 - input)), times `weight`, for probabilities in [0,
+    1].
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     reduction = _checked(reduction, size_average, reduce)
     if target.size() != input.size():
         raise ValueError(
@@ -180,7 +223,14 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Any = None,
 ) -> Any:
-    """Binary cross-entropy of logits."""
+    """Binary cross-entropy of logits.
+
+    Binary cross-entropy of sigmoid(input), computed without overflow; `pos_weight` multiplies the
+    terms of positive targets.
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     reduction = _checked(reduction, size_average, reduce)
     if target.size() != input.size():
         raise ValueError(
@@ -199,7 +249,15 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Any:
-    """The Kullback-Leibler divergence of log-probabilities from the target."""
+    """The Kullback-Leibler divergence of log-probabilities from the target.
+
+    target * (log(target) - input), input being logarithms of probabilities; with `log_target` so is
+    target. `reduction` may also be "batchmean": the sum divided by the size of dimension 0, the
+    divergence itself.
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     if size_average is not None or reduce is not None:
         reduction = _LEGACY(size_average, reduce)
     elif reduction == "mean":
@@ -229,7 +287,14 @@ def poisson_nll_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Minus the log-likelihood of counts."""
+    """Minus the log-likelihood of counts.
+
+    exp(input) - target * input, or input - target * log(input + eps) without `log_input`; `full`
+    adds the rest of Stirling's formula.
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     reduction = _checked(reduction, size_average, reduce)
     if log_input:
         values = input.exp() - target * input
@@ -251,7 +316,14 @@ def gaussian_nll_loss(
     eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Any:
-    """Minus the log-likelihood of normally distributed targets."""
+    """Minus the log-likelihood of normally distributed targets.
+
+    (log(var) + (input - target) ** 2 / var) / 2 with var at least eps; `full` adds log(2 pi) / 2.
+    ValueError for negative var.
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     if isinstance(var, float):
         if var < 0:
             raise ValueError("var has negative entry/entries")
@@ -284,7 +356,11 @@ def hinge_embedding_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """x for targets of 1, the part of x below the margin for targets of -1."""
+    """x for targets of 1, the part of x below the margin for targets of -1.
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     reduction = _checked(reduction, size_average, reduce)
     below = tracec.where(target != 1, (margin - input).clamp_min(0), 0.0)
     above = tracec.where(target != -1, input, 0.0)
@@ -294,7 +370,11 @@ def hinge_embedding_loss(
 def soft_margin_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Any:
-    """log(1 + exp(-target * x))."""
+    """log(1 + exp(-target * x)).
+
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else). Floating tensors whose
+    shapes broadcast, or, for the cross-entropies, are equal (ValueError).
+    """
     reduction = _checked(reduction, size_average, reduce)
     return _reduction.apply(ops.softplus(-(input * target), 1, 1e30), reduction)
 
@@ -308,7 +388,11 @@ def margin_ranking_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Whether the first input ranks above the second, by target."""
+    """Whether the first input ranks above the second, by target.
+
+    max(0, -target * (input1 - input2) + margin) for targets 1 and -1. `reduction` is "mean", "sum"
+    or "none" (ValueError for anything else).
+    """
     reduction = _checked(reduction, size_average, reduce)
     if input1.dim() != input2.dim() or input1.dim() != target.dim():
         raise RuntimeError(
@@ -328,7 +412,11 @@ def cosine_embedding_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Whether pairs point in the same direction, by target."""
+    """Whether pairs point in the same direction, by target.
+
+    1 - cos for targets of 1, max(0, cos - margin) for targets of -1, over the last dimension of (N,
+    D) or (D). `reduction` is "mean", "sum" or "none" (ValueError for anything else).
+    """
     reduction = _checked(reduction, size_average, reduce)
     if target.dim() not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
@@ -377,7 +465,12 @@ def multi_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Hinge loss between the target class and every other."""
+    """Hinge loss between the target class and every other.
+
+    The sum over classes i other than t of max(0, margin - x[t] + x[i]) ** p, divided by the number
+    of classes. (N, C) with targets (N), or (C) with a single one. `reduction` is "mean", "sum" or
+    "none" (ValueError for anything else).
+    """
     reduction = _checked(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
@@ -413,7 +506,12 @@ def multi_margin_loss(
 def multilabel_margin_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Any:
-    """Hinge loss between the target classes (listed up to the first -1) and the others."""
+    """Hinge loss between the target classes (listed up to the first -1) and the others.
+
+    (N, C) or (C); targets are class numbers in the same shape. The sum of max(0, 1 - (x[t] - x[i]))
+    over targets t and other classes i, divided by C. `reduction` is "mean", "sum" or "none"
+    (ValueError for anything else).
+    """
     reduction = _checked(reduction, size_average, reduce)
     _check_rows(input)
     if input.shape != target.shape:
@@ -445,7 +543,11 @@ def multilabel_soft_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Binary cross-entropy of every class, averaged over classes."""
+    """Binary cross-entropy of every class, averaged over classes.
+
+    (N, C) with targets 0 or 1 in the same shape. `reduction` is "mean", "sum" or "none" (ValueError
+    for anything else).
+    """
     reduction = _checked(reduction, size_average, reduce)
     values = -(target * ops.logsigmoid(input) + (1 - target) * ops.logsigmoid(-input))
     if weight is not None:
@@ -466,7 +568,12 @@ def triplet_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """How much nearer the positive is than the negative."""
+    """How much nearer the positive is than the negative.
+
+    max(0, d(anchor, positive) - d(anchor, negative) + margin) with the p-norm distance d over the
+    last dimension; with `swap` also d(positive, negative) counts (Balntas et al., 2016).
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else).
+    """
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     reduction = _checked(reduction, size_average, reduce)
@@ -529,7 +636,13 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Any:
-    """Connectionist temporal classification: the forward recursion over all alignments."""
+    """Connectionist temporal classification: the forward recursion over all alignments.
+
+    Minus log of the probability of `targets` over all alignments with blanks (Graves et al., 2006).
+    `log_probs` is (T, N, C) or (T, C); targets are padded (N, S) or concatenated, without blanks.
+    The mean divides by target lengths first; `zero_infinity` turns impossible alignments into 0.
+    `reduction` is "mean", "sum" or "none" (ValueError for anything else).
+    """
     from .ctc import ctc_losses
 
     reduction = _checked(reduction)

@@ -28,7 +28,13 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    """Normalise each channel over the batch; running statistics are updated in training."""
+    """Normalise each channel over the batch; running statistics are updated in training.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, ...) (Ioffe and
+    Szegedy, 2015). In training mean and (biased) variance are those of the batch, and running
+    values move towards them by `momentum` (the variance unbiased); else the running ones are used.
+    ValueError for one value per channel in training, RuntimeError for sizes that do not fit.
+    """
     if training:
         _verify_batch_size(input.size())
     if training and eps <= 0.0:
@@ -50,7 +56,11 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    """Normalise each channel of each sample."""
+    """Normalise each channel of each sample.
+
+    Like `batch_norm` with the statistics of each (n, c) alone (Ulyanov et al., 2016), or with
+    running ones. ValueError for one element per channel.
+    """
     if use_input_stats:
         size = input.size()
         spatial = 1
@@ -88,21 +98,35 @@ def layer_norm(
     bias: Any = None,
     eps: float = 1e-5,
 ) -> Any:
-    """Normalise over the last dimensions."""
+    """Normalise over the last dimensions.
+
+    (x - mean) / sqrt(var + eps) * weight + bias over the last len(normalized_shape) dimensions (Ba
+    et al., 2016), in the shape and dtype of `input`; 16-bit floats are computed in float32.
+    RuntimeError if input does not end in `normalized_shape`.
+    """
     return ops.layer_norm(input, normalized_shape, weight, bias, eps)
 
 
 def rms_norm(
     input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None
 ) -> Any:
-    """Divide by the root mean square over the last dimensions."""
+    """Divide by the root mean square over the last dimensions.
+
+    x / sqrt(mean(x * x) + eps) * weight over the last len(normalized_shape) dimensions (Zhang and
+    Sennrich, 2019); eps defaults to the dtype's. RuntimeError if input does not end in
+    `normalized_shape`.
+    """
     return ops.rms_norm(input, normalized_shape, weight, eps)
 
 
 def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
-    """Normalise groups of channels of each sample."""
+    """Normalise groups of channels of each sample.
+
+    Mean and variance are those of C / num_groups channels and all positions of (N, C, ...) (Wu and
+    He, 2018); weight and bias are per channel. RuntimeError unless num_groups divides C.
+    """
     if input.dim() < 2:
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {input.dim()}"

@@ -9,7 +9,12 @@ from tracec import ops
 
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
-    """Grow (or, where negative, crop) the last dimensions; ``pad`` lists the last one first."""
+    """Grow (or, where negative, crop) the last dimensions; ``pad`` lists the last one first.
+
+    `mode` is "constant" (with `value`), "reflect" (border not repeated), "replicate" or "circular".
+    RuntimeError for an odd number of pads or pads that the mode cannot have, NotImplementedError
+    for ranks that it is not defined for.
+    """
     sides = list(pad)
     if len(sides) % 2:
         raise RuntimeError("Padding length must be divisible by 2")

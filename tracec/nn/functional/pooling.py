@@ -21,7 +21,13 @@ def _max_pool(name: str) -> Any:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Any:
-        """Maxima over windows; with ``return_indices`` also where they are."""
+        """Maxima over windows; with ``return_indices`` also where they are.
+
+        (N, C, *sizes) or (C, *sizes); each size becomes (size + 2 padding - dilation (kernel - 1) -
+        1) / stride + 1, rounded down, or up with `ceil_mode`. `stride` defaults to the kernel;
+        padding counts as -inf and is at most half the kernel (RuntimeError). Positions are int64 in
+        the flattened spatial dimensions.
+        """
         function = getattr(ops, with_indices if return_indices else name)
         stride = kernel_size if stride is None or stride == [] else stride
         return function(input, kernel_size, stride, padding, dilation, ceil_mode)
@@ -32,7 +38,10 @@ def _max_pool(name: str) -> Any:
 
 def _with_indices(function: Any) -> Any:
     def pool(*args: Any, **kwargs: Any) -> Any:
-        """The same with indices."""
+        """The same with indices.
+
+        A pair of the values and of the positions (int64) of the maxima.
+        """
         return function(*args, **{**kwargs, "return_indices": True})
 
     pool.__name__ = function.__name__ + "_with_indices"
@@ -102,7 +111,11 @@ def _lp_pool(n: int) -> Any:
     def lp_pool(
         input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
     ) -> Any:
-        """p-norms of windows."""
+        """p-norms of windows.
+
+        (sum of x ** p over the window) ** (1 / p) with p = `norm_type`; sizes as those of
+        `avg_pool`.
+        """
         average = getattr(ops, f"avg_pool{n}d")
         kernel = _sizes(kernel_size, n)
         steps = kernel if stride is None else _sizes(stride, n)
@@ -129,7 +142,11 @@ def _max_unpool(n: int) -> Any:
         padding: Any = 0,
         output_size: Any = None,
     ) -> Any:
-        """Put maxima back where pooling found them, zeros elsewhere."""
+        """Put maxima back where pooling found them, zeros elsewhere.
+
+        `indices` are those that `max_pool` returns; the sizes follow from kernel, stride and
+        padding unless `output_size` says (ValueError if it cannot be).
+        """
         if indices.shape != input.shape:
             raise RuntimeError(
                 f"Expected shape of indices to be same as that of the input tensor "
@@ -222,7 +239,11 @@ def _fractional_max(n: int) -> Any:
         return_indices: bool = False,
         _random_samples: Any = None,
     ) -> Any:
-        """Maxima over windows at pseudo-random steps."""
+        """Maxima over windows at pseudo-random steps.
+
+        There are `output_size` windows, or `output_ratio` times the size (Graham, 2014); exactly
+        one of the two is given (ValueError). `_random_samples` fixes the steps.
+        """
         name = f"fractional_max_pool{n}d"
         if output_size is None and output_ratio is None:
             raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")

@@ -27,7 +27,12 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Any:
-    """Resize the spatial dimensions."""
+    """Resize the spatial dimensions.
+
+    (N, C, *sizes); exactly one of `size` and `scale_factor` is given (ValueError). `mode` is
+    nearest, nearest-exact, linear, bilinear, bicubic, trilinear or area, which must suit the rank
+    (NotImplementedError). `align_corners` lets the corner points coincide.
+    """
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
@@ -167,7 +172,11 @@ def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) ->
 
 
 def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any:
-    """The sampling grid of affine maps (N, d, d + 1) for outputs of that size."""
+    """The sampling grid of affine maps (N, d, d + 1) for outputs of that size.
+
+    `size` is (N, C, H, W) or (N, C, D, H, W); the result (N, *sizes, d) goes to `grid_sample`.
+    ValueError for other shapes.
+    """
     if align_corners is None:
         align_corners = False
     if not theta.is_floating_point():
@@ -204,7 +213,12 @@ def grid_sample(
     padding_mode: str = "zeros",
     align_corners: bool | None = None,
 ) -> Any:
-    """The input read at the places of the grid (N, ..., d), which run from -1 to 1."""
+    """The input read at the places of the grid (N, ..., d), which run from -1 to 1.
+
+    `input` (N, C, *sizes) and `grid` (N, *out, d) give (N, C, *out). `mode` is bilinear, nearest or
+    (d = 2) bicubic; `padding_mode` zeros, border or reflection. ValueError or RuntimeError for
+    anything else.
+    """
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(
             "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
@@ -222,7 +236,12 @@ def grid_sample(
 def unfold(
     input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Any:
-    """The patches of images as columns (N, C * kernel, patches)."""
+    """The patches of images as columns (N, C * kernel, patches).
+
+    Columns are (N, C * kh * kw, L), where L is the number of patches at (size + 2 padding -
+    dilation (kernel - 1) - 1) / stride + 1 places per dimension; images are (N, C, H, W). One is
+    the adjoint of the other. RuntimeError for sizes that do not fit.
+    """
     return ops.im2col(input, _pairs(kernel_size), _pairs(dilation), _pairs(padding), _pairs(stride))
 
 
@@ -234,7 +253,12 @@ def fold(
     padding: Any = 0,
     stride: Any = 1,
 ) -> Any:
-    """Images that sum up the patches in columns."""
+    """Images that sum up the patches in columns.
+
+    Columns are (N, C * kh * kw, L), where L is the number of patches at (size + 2 padding -
+    dilation (kernel - 1) - 1) / stride + 1 places per dimension; images are (N, C, H, W). One is
+    the adjoint of the other. RuntimeError for sizes that do not fit.
+    """
     return ops.col2im(
         input, _pairs(output_size), _pairs(kernel_size), _pairs(dilation), _pairs(padding),
         _pairs(stride),

@@ -30,7 +30,11 @@ def _with_inplace(text: str, inplace: bool) -> str:
 
 
 class Threshold(Module):
-    """x where x is above the threshold, else the value."""
+    """x where x is above the threshold, else the value.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     __constants__ = ["threshold", "value", "inplace"]
 
@@ -48,14 +52,22 @@ class Threshold(Module):
 
 
 class ReLU(_Inplace):
-    """max(x, 0)."""
+    """max(x, 0).
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.relu(input, inplace=self.inplace)
 
 
 class RReLU(Module):
-    """A leaky ReLU whose slope is drawn at random in training."""
+    """A leaky ReLU whose slope is drawn at random in training.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     __constants__ = ["lower", "upper", "inplace"]
 
@@ -75,7 +87,11 @@ class RReLU(Module):
 
 
 class Hardtanh(Module):
-    """x limited to a range."""
+    """x limited to a range.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     __constants__ = ["min_val", "max_val", "inplace"]
 
@@ -105,7 +121,11 @@ class Hardtanh(Module):
 
 
 class ReLU6(Hardtanh):
-    """x limited to [0, 6]."""
+    """x limited to [0, 6].
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
@@ -115,14 +135,22 @@ class ReLU6(Hardtanh):
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)).
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return tracec.sigmoid(input)
 
 
 class Hardsigmoid(_Inplace):
-    """A sigmoid of three straight pieces."""
+    """A sigmoid of three straight pieces.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.hardsigmoid(input, self.inplace)
@@ -132,28 +160,44 @@ class Hardsigmoid(_Inplace):
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return tracec.tanh(input)
 
 
 class SiLU(_Inplace):
-    """x times its sigmoid."""
+    """x times its sigmoid.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.silu(input, inplace=self.inplace)
 
 
 class Mish(_Inplace):
-    """x times tanh of its softplus."""
+    """x times tanh of its softplus.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.mish(input, inplace=self.inplace)
 
 
 class Hardswish(_Inplace):
-    """A swish of polynomial pieces."""
+    """A swish of polynomial pieces.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.hardswish(input, self.inplace)
@@ -163,7 +207,11 @@ class Hardswish(_Inplace):
 
 
 class ELU(Module):
-    """x, or alpha (exp(x) - 1) below zero."""
+    """x, or alpha (exp(x) - 1) below zero.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     __constants__ = ["alpha", "inplace"]
 
@@ -180,14 +228,22 @@ class ELU(Module):
 
 
 class CELU(ELU):
-    """x, or alpha (exp(x / alpha) - 1) below zero."""
+    """x, or alpha (exp(x / alpha) - 1) below zero.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.celu(input, self.alpha, self.inplace)
 
 
 class SELU(_Inplace):
-    """The ELU that keeps mean and variance."""
+    """The ELU that keeps mean and variance.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.selu(input, self.inplace)
@@ -210,7 +266,11 @@ class GLU(Module):
 
 
 class GELU(Module):
-    """x times the normal distribution function of x."""
+    """x times the normal distribution function of x.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     __constants__ = ["approximate"]
 
@@ -226,7 +286,11 @@ class GELU(Module):
 
 
 class Hardshrink(Module):
-    """Zero where |x| is at most lambda."""
+    """Zero where |x| is at most lambda.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     __constants__ = ["lambd"]
 
@@ -242,14 +306,22 @@ class Hardshrink(Module):
 
 
 class Softshrink(Hardshrink):
-    """x moved towards zero by lambda."""
+    """x moved towards zero by lambda.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.softshrink(input, self.lambd)
 
 
 class LeakyReLU(Module):
-    """x, or a fraction of it below zero."""
+    """x, or a fraction of it below zero.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     __constants__ = ["inplace", "negative_slope"]
 
@@ -266,14 +338,22 @@ class LeakyReLU(Module):
 
 
 class LogSigmoid(Module):
-    """The logarithm of the sigmoid."""
+    """The logarithm of the sigmoid.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.logsigmoid(input)
 
 
 class Softplus(Module):
-    """log(1 + exp(beta x)) / beta."""
+    """log(1 + exp(beta x)) / beta.
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     __constants__ = ["beta", "threshold"]
 
@@ -315,14 +395,22 @@ class PReLU(Module):
 
 
 class Softsign(Module):
-    """x / (1 + |x|)."""
+    """x / (1 + |x|).
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """x - tanh(x)."""
+    """x - tanh(x).
+
+    Elementwise, any shape; see the function of that name in `nn.functional` for the formula and
+    dtypes.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.tanhshrink(input)
@@ -340,21 +428,30 @@ class _OverDim(Module):
 
 
 class Softmin(_OverDim):
-    """The softmax of -x."""
+    """The softmax of -x.
+
+    Along `dim`, in the shape of the input; IndexError if there is no such dimension.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.softmin(input, self.dim, _stacklevel=5)
 
 
 class Softmax(_OverDim):
-    """exp(x) divided by its sum."""
+    """exp(x) divided by its sum.
+
+    Along `dim`, in the shape of the input; IndexError if there is no such dimension.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.softmax(input, self.dim, _stacklevel=5)
 
 
 class LogSoftmax(_OverDim):
-    """The logarithm of the softmax."""
+    """The logarithm of the softmax.
+
+    Along `dim`, in the shape of the input; IndexError if there is no such dimension.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.log_softmax(input, self.dim, _stacklevel=5)

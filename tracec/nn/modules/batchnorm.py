@@ -113,21 +113,39 @@ def _expect_dim(input: Any, *allowed: int) -> None:
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of (N, C) or (N, C, L)."""
+    """Batch normalisation of (N, C) or (N, C, L).
+
+    (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy, 2015). In
+    training with the statistics of the batch, towards which running_mean and running_var move by
+    `momentum` (None: the average of all); in evaluation with those. ValueError for another rank or
+    for one value per channel in training.
+    """
 
     def _check_input_dim(self, input: Any) -> None:
         _expect_dim(input, 2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of (N, C, H, W)."""
+    """Batch normalisation of (N, C, H, W).
+
+    (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy, 2015). In
+    training with the statistics of the batch, towards which running_mean and running_var move by
+    `momentum` (None: the average of all); in evaluation with those. ValueError for another rank or
+    for one value per channel in training.
+    """
 
     def _check_input_dim(self, input: Any) -> None:
         _expect_dim(input, 4)
 
 
 class BatchNorm3d(_BatchNorm):
-    """Batch normalisation of (N, C, D, H, W)."""
+    """Batch normalisation of (N, C, D, H, W).
+
+    (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy, 2015). In
+    training with the statistics of the batch, towards which running_mean and running_var move by
+    `momentum` (None: the average of all); in evaluation with those. ValueError for another rank or
+    for one value per channel in training.
+    """
 
     def _check_input_dim(self, input: Any) -> None:
         _expect_dim(input, 5)

@@ -157,7 +157,13 @@ class _Conv(_ConvNd):
 
 
 class Conv1d(_Conv):
-    """A convolution over sequences (N, C, L)."""
+    """A convolution over sequences (N, C, L).
+
+    Each size becomes (size + 2 padding - dilation (kernel - 1) - 1) // stride + 1. `weight` is
+    (out, in / groups, *kernel); it and `bias` begin uniform in +-1 / sqrt(in / groups * kernel
+    elements). padding may be "same" or "valid", `padding_mode` "zeros", "reflect", "replicate" or
+    "circular". ValueError for groups that do not divide the channels.
+    """
 
     _dimensions = 1
 
@@ -170,7 +176,13 @@ class Conv1d(_Conv):
 
 
 class Conv2d(_Conv):
-    """A convolution over images (N, C, H, W)."""
+    """A convolution over images (N, C, H, W).
+
+    Each size becomes (size + 2 padding - dilation (kernel - 1) - 1) // stride + 1. `weight` is
+    (out, in / groups, *kernel); it and `bias` begin uniform in +-1 / sqrt(in / groups * kernel
+    elements). padding may be "same" or "valid", `padding_mode` "zeros", "reflect", "replicate" or
+    "circular". ValueError for groups that do not divide the channels.
+    """
 
     _dimensions = 2
 
@@ -183,7 +195,13 @@ class Conv2d(_Conv):
 
 
 class Conv3d(_Conv):
-    """A convolution over volumes (N, C, D, H, W)."""
+    """A convolution over volumes (N, C, D, H, W).
+
+    Each size becomes (size + 2 padding - dilation (kernel - 1) - 1) // stride + 1. `weight` is
+    (out, in / groups, *kernel); it and `bias` begin uniform in +-1 / sqrt(in / groups * kernel
+    elements). padding may be "same" or "valid", `padding_mode` "zeros", "reflect", "replicate" or
+    "circular". ValueError for groups that do not divide the channels.
+    """
 
     _dimensions = 3
 
@@ -277,7 +295,12 @@ class _ConvTransposeNd(_ConvNd):
 
 
 class ConvTranspose1d(_ConvTransposeNd):
-    """A transposed convolution over sequences."""
+    """A transposed convolution over sequences.
+
+    The adjoint of a convolution: each size becomes (size - 1) stride - 2 padding + dilation (kernel
+    - 1) + output_padding + 1. `weight` is (in, out / groups, *kernel); `output_size` at the call
+    chooses the output padding.
+    """
 
     _dimensions = 1
 
@@ -286,7 +309,12 @@ class ConvTranspose1d(_ConvTransposeNd):
 
 
 class ConvTranspose2d(_ConvTransposeNd):
-    """A transposed convolution over images."""
+    """A transposed convolution over images.
+
+    The adjoint of a convolution: each size becomes (size - 1) stride - 2 padding + dilation (kernel
+    - 1) + output_padding + 1. `weight` is (in, out / groups, *kernel); `output_size` at the call
+    chooses the output padding.
+    """
 
     _dimensions = 2
 
@@ -295,7 +323,12 @@ class ConvTranspose2d(_ConvTransposeNd):
 
 
 class ConvTranspose3d(_ConvTransposeNd):
-    """A transposed convolution over volumes."""
+    """A transposed convolution over volumes.
+
+    The adjoint of a convolution: each size becomes (size - 1) stride - 2 padding + dilation (kernel
+    - 1) + output_padding + 1. `weight` is (in, out / groups, *kernel); `output_size` at the call
+    chooses the output padding.
+    """
 
     _dimensions = 3
 

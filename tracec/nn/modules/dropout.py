@@ -23,42 +23,66 @@ class _DropoutNd(Module):
 
 
 class Dropout(_DropoutNd):
-    """Zeroes elements at random in training."""
+    """Zeroes elements at random in training.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); in evaluation the input
+    itself.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.dropout(input, self.p, self.training, self.inplace)
 
 
 class Dropout1d(_DropoutNd):
-    """Zeroes channels of (N, C, L) at random in training."""
+    """Zeroes channels of (N, C, L) at random in training.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); in evaluation the input
+    itself.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.dropout1d(input, self.p, self.training, self.inplace)
 
 
 class Dropout2d(_DropoutNd):
-    """Zeroes channels of (N, C, H, W) at random in training."""
+    """Zeroes channels of (N, C, H, W) at random in training.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); in evaluation the input
+    itself.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
 class Dropout3d(_DropoutNd):
-    """Zeroes channels of (N, C, D, H, W) at random in training."""
+    """Zeroes channels of (N, C, D, H, W) at random in training.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); in evaluation the input
+    itself.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.dropout3d(input, self.p, self.training, self.inplace)
 
 
 class AlphaDropout(_DropoutNd):
-    """Dropout that keeps mean and variance of self-normalising activations."""
+    """Dropout that keeps mean and variance of self-normalising activations.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); in evaluation the input
+    itself.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.alpha_dropout(input, self.p, self.training)
 
 
 class FeatureAlphaDropout(_DropoutNd):
-    """AlphaDropout of whole channels."""
+    """AlphaDropout of whole channels.
+
+    p is the probability of being dropped (ValueError outside of [0, 1]); in evaluation the input
+    itself.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.feature_alpha_dropout(input, self.p, self.training)

@@ -65,18 +65,30 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Instance normalisation of (N, C, L)."""
+    """Instance normalisation of (N, C, L).
+
+    Mean and variance are those of each channel of each sample (Ulyanov et al., 2016). Without
+    `affine` there are no parameters; ValueError for another rank.
+    """
 
     _dimensions = 1
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Instance normalisation of (N, C, H, W)."""
+    """Instance normalisation of (N, C, H, W).
+
+    Mean and variance are those of each channel of each sample (Ulyanov et al., 2016). Without
+    `affine` there are no parameters; ValueError for another rank.
+    """
 
     _dimensions = 2
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """Instance normalisation of (N, C, D, H, W)."""
+    """Instance normalisation of (N, C, D, H, W).
+
+    Mean and variance are those of each channel of each sample (Ulyanov et al., 2016). Without
+    `affine` there are no parameters; ValueError for another rank.
+    """
 
     _dimensions = 3

@@ -24,7 +24,12 @@ class Identity(Module):
 
 
 class Linear(Module):
-    """``x @ weight.T + bias``."""
+    """``x @ weight.T + bias``.
+
+    Shapes (*, in_features) to (*, out_features). `weight` (out, in) and `bias` (out) begin uniform
+    in +-1 / sqrt(in_features); without `bias` there is none. RuntimeError for other sizes, and for
+    an input of another dtype.
+    """
 
     __constants__ = ["in_features", "out_features"]
 

@@ -40,14 +40,22 @@ class _WeightedLoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """The absolute difference."""
+    """The absolute difference.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class NLLLoss(_WeightedLoss):
-    """Minus the log-probability of the target class."""
+    """Minus the log-probability of the target class.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     __constants__ = ["ignore_index", "reduction"]
 
@@ -69,7 +77,11 @@ class NLLLoss(_WeightedLoss):
 
 
 class PoissonNLLLoss(_Loss):
-    """Minus the log-likelihood of counts."""
+    """Minus the log-likelihood of counts.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(
         self,
@@ -93,7 +105,11 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """Minus the log-likelihood of normally distributed targets."""
+    """Minus the log-likelihood of normally distributed targets.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(None, None, reduction)
@@ -107,7 +123,11 @@ class GaussianNLLLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """The Kullback-Leibler divergence."""
+    """The Kullback-Leibler divergence.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(
         self,
@@ -124,21 +144,33 @@ class KLDivLoss(_Loss):
 
 
 class MSELoss(_Loss):
-    """The squared difference."""
+    """The squared difference.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class BCELoss(_WeightedLoss):
-    """Binary cross-entropy of probabilities."""
+    """Binary cross-entropy of probabilities.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Binary cross-entropy of logits."""
+    """Binary cross-entropy of logits.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(
         self,
@@ -159,7 +191,11 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """x for targets of 1, the part of x below the margin for targets of -1."""
+    """x for targets of 1, the part of x below the margin for targets of -1.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(
         self,
@@ -176,14 +212,22 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """Hinge loss between the target classes and the others."""
+    """Hinge loss between the target classes and the others.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """Squared near zero, absolute further out."""
+    """Squared near zero, absolute further out.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(
         self,
@@ -200,7 +244,11 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """SmoothL1Loss times delta."""
+    """SmoothL1Loss times delta.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         if not isinstance(delta, (float, int)):
@@ -213,14 +261,22 @@ class HuberLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """log(1 + exp(-target * x))."""
+    """log(1 + exp(-target * x)).
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class CrossEntropyLoss(_WeightedLoss):
-    """Cross-entropy of logits with class indices or probabilities."""
+    """Cross-entropy of logits with class indices or probabilities.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     __constants__ = ["ignore_index", "reduction", "label_smoothing"]
 
@@ -245,7 +301,11 @@ class CrossEntropyLoss(_WeightedLoss):
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """Binary cross-entropy of every class, averaged."""
+    """Binary cross-entropy of every class, averaged.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_soft_margin_loss(
@@ -266,7 +326,11 @@ class _MarginLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_MarginLoss):
-    """Whether pairs point in the same direction, by target."""
+    """Whether pairs point in the same direction, by target.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.cosine_embedding_loss(
@@ -275,7 +339,11 @@ class CosineEmbeddingLoss(_MarginLoss):
 
 
 class MarginRankingLoss(_MarginLoss):
-    """Whether the first input ranks above the second, by target."""
+    """Whether the first input ranks above the second, by target.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.margin_ranking_loss(
@@ -284,7 +352,11 @@ class MarginRankingLoss(_MarginLoss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """Hinge loss between the target class and every other."""
+    """Hinge loss between the target class and every other.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(
         self,
@@ -320,7 +392,11 @@ def _positive_margin(name: str, margin: float) -> float:
 
 
 class TripletMarginLoss(_Loss):
-    """How much nearer the positive is than the negative."""
+    """How much nearer the positive is than the negative.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(
         self,
@@ -371,7 +447,11 @@ class TripletMarginWithDistanceLoss(_Loss):
 
 
 class CTCLoss(_Loss):
-    """Connectionist temporal classification."""
+    """Connectionist temporal classification.
+
+    Called with input and target; `reduction` is "mean", "sum" or "none". Formula, shapes and errors
+    are those of the function in `nn.functional`.
+    """
 
     def __init__(
         self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False

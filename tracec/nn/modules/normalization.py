@@ -20,7 +20,11 @@ def _shape(normalized_shape: Any) -> tuple[int, ...]:
 
 
 class LayerNorm(Module):
-    """Normalisation over the last dimensions."""
+    """Normalisation over the last dimensions.
+
+    (x - mean) / sqrt(var + eps) * weight + bias over the dimensions `normalized_shape` at the end
+    (Ba et al., 2016), in the shape of the input. RuntimeError if the input does not end in them.
+    """
 
     __constants__ = ["normalized_shape", "eps", "elementwise_affine"]
 
@@ -62,7 +66,11 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """Division by the root mean square over the last dimensions."""
+    """Division by the root mean square over the last dimensions.
+
+    x / sqrt(mean(x * x) + eps) * weight (Zhang and Sennrich, 2019) over the dimensions
+    `normalized_shape` at the end.
+    """
 
     __constants__ = ["normalized_shape", "eps", "elementwise_affine"]
 
@@ -100,7 +108,11 @@ class RMSNorm(Module):
 
 
 class GroupNorm(Module):
-    """Normalisation over groups of channels."""
+    """Normalisation over groups of channels.
+
+    (N, C, ...) with statistics over C / num_groups channels each (Wu and He, 2018). ValueError
+    unless num_groups divides num_channels.
+    """
 
     __constants__ = ["num_groups", "num_channels", "eps", "affine"]
 

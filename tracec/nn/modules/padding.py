@@ -68,90 +68,150 @@ class _ReplicationPadNd(_PadNd):
 
 
 class ConstantPad1d(_ConstantPadNd):
-    """Pads the last dimension with a value."""
+    """Pads the last dimension with a value.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 1
 
 
 class ConstantPad2d(_ConstantPadNd):
-    """Pads the last two dimensions with a value."""
+    """Pads the last two dimensions with a value.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 2
 
 
 class ConstantPad3d(_ConstantPadNd):
-    """Pads the last three dimensions with a value."""
+    """Pads the last three dimensions with a value.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 3
 
 
 class ZeroPad1d(_ZeroPadNd):
-    """Pads the last dimension with zeros."""
+    """Pads the last dimension with zeros.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 1
 
 
 class ZeroPad2d(_ZeroPadNd):
-    """Pads the last two dimensions with zeros."""
+    """Pads the last two dimensions with zeros.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 2
 
 
 class ZeroPad3d(_ZeroPadNd):
-    """Pads the last three dimensions with zeros."""
+    """Pads the last three dimensions with zeros.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 3
 
 
 class ReflectionPad1d(_ReflectionPadNd):
-    """Pads the last dimension by reflection at the border elements."""
+    """Pads the last dimension by reflection at the border elements.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 1
 
 
 class ReflectionPad2d(_ReflectionPadNd):
-    """Pads the last two dimensions by reflection."""
+    """Pads the last two dimensions by reflection.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 2
 
 
 class ReflectionPad3d(_ReflectionPadNd):
-    """Pads the last three dimensions by reflection."""
+    """Pads the last three dimensions by reflection.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 3
 
 
 class ReplicationPad1d(_ReplicationPadNd):
-    """Pads the last dimension with its border elements."""
+    """Pads the last dimension with its border elements.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 1
 
 
 class ReplicationPad2d(_ReplicationPadNd):
-    """Pads the last two dimensions with their border elements."""
+    """Pads the last two dimensions with their border elements.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 2
 
 
 class ReplicationPad3d(_ReplicationPadNd):
-    """Pads the last three dimensions with their border elements."""
+    """Pads the last three dimensions with their border elements.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 3
 
 
 class CircularPad1d(_CircularPadNd):
-    """Pads the last dimension with its other end."""
+    """Pads the last dimension with its other end.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 1
 
 
 class CircularPad2d(_CircularPadNd):
-    """Pads the last two dimensions with their other ends."""
+    """Pads the last two dimensions with their other ends.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 2
 
 
 class CircularPad3d(_CircularPadNd):
-    """Pads the last three dimensions with their other ends."""
+    """Pads the last three dimensions with their other ends.
+
+    `padding` is one number, or (before, after) for each dimension, the last one first; negative
+    numbers crop.
+    """
 
     _dimensions = 3

@@ -43,21 +43,33 @@ class _MaxPoolNd(Module):
 
 
 class MaxPool1d(_MaxPoolNd):
-    """Maxima over windows of (N, C, L)."""
+    """Maxima over windows of (N, C, L).
+
+    Each size becomes (size + 2 padding - kernel) / stride + 1 (with dilation as of convolutions),
+    rounded down, or up with `ceil_mode`; `stride` defaults to the kernel. The batch may be missing.
+    """
 
     def forward(self, input: Any) -> Any:
         return self._pool(F.max_pool1d, input)
 
 
 class MaxPool2d(_MaxPoolNd):
-    """Maxima over windows of (N, C, H, W)."""
+    """Maxima over windows of (N, C, H, W).
+
+    Each size becomes (size + 2 padding - kernel) / stride + 1 (with dilation as of convolutions),
+    rounded down, or up with `ceil_mode`; `stride` defaults to the kernel. The batch may be missing.
+    """
 
     def forward(self, input: Any) -> Any:
         return self._pool(F.max_pool2d, input)
 
 
 class MaxPool3d(_MaxPoolNd):
-    """Maxima over windows of (N, C, D, H, W)."""
+    """Maxima over windows of (N, C, D, H, W).
+
+    Each size becomes (size + 2 padding - kernel) / stride + 1 (with dilation as of convolutions),
+    rounded down, or up with `ceil_mode`; `stride` defaults to the kernel. The batch may be missing.
+    """
 
     def forward(self, input: Any) -> Any:
         return self._pool(F.max_pool3d, input)
@@ -118,7 +130,11 @@ class _AvgPoolNd(Module):
 
 
 class AvgPool1d(_AvgPoolNd):
-    """Means over windows of (N, C, L)."""
+    """Means over windows of (N, C, L).
+
+    Each size becomes (size + 2 padding - kernel) / stride + 1 (with dilation as of convolutions),
+    rounded down, or up with `ceil_mode`; `stride` defaults to the kernel. The batch may be missing.
+    """
 
     def __init__(
         self,
@@ -169,14 +185,22 @@ class _AvgPoolWithDivisor(_AvgPoolNd):
 
 
 class AvgPool2d(_AvgPoolWithDivisor):
-    """Means over windows of (N, C, H, W)."""
+    """Means over windows of (N, C, H, W).
+
+    Each size becomes (size + 2 padding - kernel) / stride + 1 (with dilation as of convolutions),
+    rounded down, or up with `ceil_mode`; `stride` defaults to the kernel. The batch may be missing.
+    """
 
     def forward(self, input: Any) -> Any:
         return self._pool(F.avg_pool2d, input)
 
 
 class AvgPool3d(_AvgPoolWithDivisor):
-    """Means over windows of (N, C, D, H, W)."""
+    """Means over windows of (N, C, D, H, W).
+
+    Each size becomes (size + 2 padding - kernel) / stride + 1 (with dilation as of convolutions),
+    rounded down, or up with `ceil_mode`; `stride` defaults to the kernel. The batch may be missing.
+    """
 
     def forward(self, input: Any) -> Any:
         return self._pool(F.avg_pool3d, input)
@@ -293,21 +317,30 @@ class _AdaptiveMaxPoolNd(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
-    """Maxima over as many windows as asked for."""
+    """Maxima over as many windows as asked for.
+
+    (N, C, *sizes) to (N, C, *output_size); None keeps a size.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
-    """Maxima over as many windows as asked for."""
+    """Maxima over as many windows as asked for.
+
+    (N, C, *sizes) to (N, C, *output_size); None keeps a size.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
-    """Maxima over as many windows as asked for."""
+    """Maxima over as many windows as asked for.
+
+    (N, C, *sizes) to (N, C, *output_size); None keeps a size.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
@@ -325,21 +358,30 @@ class _AdaptiveAvgPoolNd(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
-    """Means over as many windows as asked for."""
+    """Means over as many windows as asked for.
+
+    (N, C, *sizes) to (N, C, *output_size); None keeps a size.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.adaptive_avg_pool1d(input, self.output_size)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
-    """Means over as many windows as asked for."""
+    """Means over as many windows as asked for.
+
+    (N, C, *sizes) to (N, C, *output_size); None keeps a size.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
-    """Means over as many windows as asked for."""
+    """Means over as many windows as asked for.
+
+    (N, C, *sizes) to (N, C, *output_size); None keeps a size.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.adaptive_avg_pool3d(input, self.output_size)

@@ -55,7 +55,12 @@ class _Table(Module):
 
 
 class Embedding(_Table):
-    """A table of vectors, looked up by index."""
+    """A table of vectors, looked up by index.
+
+    int64 or int32 numbers of shape S to (*S, embedding_dim). `weight` (num_embeddings,
+    embedding_dim) begins standard normal, the row `padding_idx` zero and without gradient.
+    IndexError for numbers out of range.
+    """
 
     __constants__ = [
         "num_embeddings", "embedding_dim", "padding_idx", "max_norm", "norm_type",
@@ -129,7 +134,10 @@ class Embedding(_Table):
 
 
 class EmbeddingBag(_Table):
-    """Sums, means or maxima of bags of looked-up vectors."""
+    """Sums, means or maxima of bags of looked-up vectors.
+
+    (B, N), or 1-d with offsets, to (B, embedding_dim); `mode` is "mean", "sum" or "max".
+    """
 
     __constants__ = [
         "num_embeddings", "embedding_dim", "max_norm", "norm_type", "scale_grad_by_freq", "mode",
