@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import operations
+import spellings
 
 from tracec_runtime import events, knobs
 
@@ -35,6 +36,7 @@ def counters_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "counters.md": counters_page,
     "knobs.md": knobs_page,
+    "functions.md": spellings.page,
     "operations.md": operations.page,
 }
 
