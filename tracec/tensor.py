@@ -278,6 +278,8 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, on: builtins.bool) -> None:
+        """Whether gradients are computed for this tensor. Setting it: RuntimeError
+        unless it is a floating or complex leaf."""
         self.requires_grad_(on)
 
     def requires_grad_(self, requires_grad: builtins.bool = True) -> Tensor:

@@ -50,12 +50,8 @@ def _layer_axes(x: Value, normalized_shape) -> tuple[int, ...]:
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
             "element, but got normalized_shape = []"
         )
-    if (
-        k > x.rank
-        or any(
-            not dims.same(s, n)
-            for s, n in zip(x.shape[x.rank - k :], normalized_shape, strict=True)
-        )
+    if k > x.rank or any(
+        not dims.same(s, n) for s, n in zip(x.shape[x.rank - k :], normalized_shape, strict=True)
     ):
         text = shape_text(normalized_shape)
         stars = ", ".join(["*", *map(str, normalized_shape)])

@@ -192,9 +192,7 @@ def multinomial(b, weights, seed, offset, *, num_samples, replacement):
     keys log(u) / w (exponential races), one word per weight.
     """
     rows = weights if weights.rank == 2 else b.reshape(weights, (1, weights.shape[0]))
-    rows = b.emit1(
-        "host", rows, fn="probabilities", options=(replacement and num_samples > 1,)
-    )
+    rows = b.emit1("host", rows, fn="probabilities", options=(replacement and num_samples > 1,))
     n, k = rows.shape
     w = b.cast(rows, dtypes.f64 if rows.dtype is dtypes.f64 else dtypes.f32)
     if replacement:

@@ -86,7 +86,5 @@ def categorical(b, weights, seed, offset, *, size, log=False):
     half = 2.0**-54 if w.dtype is dtypes.f64 else 2.0**-25
     late = b.neg(b.log(b.add(u, half)))
     arrival = b.mul(late, b.exp(b.neg(w))) if log else b.div(late, w)
-    arrival = where(
-        b, b.isnan(arrival), float("inf"), arrival
-    )  # a weight of 0: never
+    arrival = where(b, b.isnan(arrival), float("inf"), arrival)  # a weight of 0: never
     return b.emit1("argreduce", arrival, kind="min", axis=len(size))

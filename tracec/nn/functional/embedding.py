@@ -64,7 +64,12 @@ def embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Any:
-    """Sums, means or maxima of bags of rows."""
+    """Sums, means or maxima of bags of rows.
+
+    Bags are the rows of a (B, N) `input`, or start at `offsets` of a 1-d one: the result is (B, D).
+    `mode` is "mean", "sum" or "max"; `per_sample_weights` go with "sum" alone (NotImplementedError
+    otherwise). ValueError for shapes that do not fit.
+    """
     if per_sample_weights is not None and per_sample_weights.shape != input.shape:
         raise ValueError(
             f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, "

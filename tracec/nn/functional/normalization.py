@@ -139,10 +139,17 @@ def group_norm(
 def local_response_norm(
     input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:
-    """Divide by the local energy over neighbouring channels."""
+    """Divide by the local energy over neighbouring channels.
+
+    x / (k + alpha * mean of x * x over `size` channels around) ** beta for (N, C, ...) (Krizhevsky
+    et al., 2012).
+    """
     return ops.local_response_norm(input, size, alpha, beta, k)
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Any:
-    """Divide by the p-norm."""
+    """Divide by the p-norm.
+
+    x / max(|x|_p, eps) along `dim`, in the shape of `input`; the norm of 0 gets a gradient of 0.
+    """
     return ops.normalize(input, p, dim, eps, out)

@@ -93,17 +93,29 @@ adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """Means over as many windows as asked for."""
+    """Means over as many windows as asked for.
+
+    (N, C, *sizes) or (C, *sizes) become that with `output_size` (None keeps a size): window i of n
+    reaches from floor(i s / n) to ceil((i + 1) s / n) of s elements. RuntimeError for other ranks.
+    """
     return ops.adaptive_avg_pool1d(input, _parts(input, output_size, 1))
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """Means over as many windows as asked for."""
+    """Means over as many windows as asked for.
+
+    (N, C, *sizes) or (C, *sizes) become that with `output_size` (None keeps a size): window i of n
+    reaches from floor(i s / n) to ceil((i + 1) s / n) of s elements. RuntimeError for other ranks.
+    """
     return ops.adaptive_avg_pool2d(input, _parts(input, output_size, 2))
 
 
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
-    """Means over as many windows as asked for."""
+    """Means over as many windows as asked for.
+
+    (N, C, *sizes) or (C, *sizes) become that with `output_size` (None keeps a size): window i of n
+    reaches from floor(i s / n) to ceil((i + 1) s / n) of s elements. RuntimeError for other ranks.
+    """
     return ops.adaptive_avg_pool3d(input, _parts(input, output_size, 3))
 
 
