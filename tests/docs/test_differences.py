@@ -43,6 +43,8 @@ ELSEWHERE = {
     "`DistributedDataParallel`": "unit/distributed/test_processes.py::test_own_programs",
     "`SyncBatchNorm`": "unit/distributed/test_one_process.py::test_sync_batchnorm_alone",
     "`tracec.export`": "unit/export/test_export.py::test_what_cannot_be_exported",
+    "`set_float32_matmul_precision`":
+        "parity/test_precision.py::test_products_are_as_exact_as_pytorchs",
     "Samples of a distribution":
         "parity/test_distributions_errors.py::test_a_written_sample_is_checked_again",
     "Trigamma, von Mises, `Multinomial.entropy`": "parity/test_distributions.py::test_trigamma",
