@@ -243,10 +243,12 @@ def contiguous(input: Tensor, memory_format=None) -> Tensor:
 
 
 def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """`self.view(other.size())`; RuntimeError if that needs a copy."""
     return view(input, other.shape)
 
 
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """`self.reshape(other.size())`: a view if possible, else a copy."""
     return reshape(input, other.shape)
 
 
@@ -390,10 +392,12 @@ def _kind(x: Tensor) -> str:
 
 
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """`self.expand(other.size())`: a view in the shape of `other`."""
     return expand(input, other.shape)
 
 
 def broadcast_to(input: Tensor, size) -> Tensor:
+    """A view of shape `size`, dimensions of size 1 and missing ones repeated, others kept."""
     return expand(input, size)
 
 
@@ -498,6 +502,7 @@ _split_function = renamed(split, input="tensor", split_size="split_size_or_secti
 
 
 def split_with_sizes(input: Tensor, split_sizes, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of these sizes along `dim`; RuntimeError unless they add up to its size."""
     return split(input, list(split_sizes), dim)
 
 
@@ -603,6 +608,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @remembered
 def ravel(input: Tensor) -> Tensor:
+    """One dimension: a view if the elements lie in order, else a copy."""
     return view(contiguous(input), (-1,))
 
 
@@ -639,6 +645,7 @@ def as_strided(input: Tensor, size, stride, storage_offset=None) -> Tensor:
 
 
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """A view with two dimensions exchanged: `transpose`."""
     return transpose(input, axis0, axis1)
 
 

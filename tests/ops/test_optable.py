@@ -37,6 +37,7 @@ OTHERWISE = {
     "linalg_lstsq": "singular values are given without a derivative",
     "quantile": "q is without a derivative",
     "standard_gamma": "the gradient is that at a fixed quantile, not that of rejection",
+    "cumulative_product_grad": "the product that it is given moves with x",
     "binomial": "counts move in steps",
 }
 REFUSES_SOME = {"linalg_qr"}  # with other attributes than the samples'

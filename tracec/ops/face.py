@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..spelled import numpy_names, parameters
+from .descriptions import DESCRIPTIONS
 
 PLACES = ("torch", "method", "functional", "special", "linalg", "fft")
 _listed: dict[str, dict[str, Callable]] = {place: {} for place in PLACES}

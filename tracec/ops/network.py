@@ -44,7 +44,12 @@ def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @face("functional")
 def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
-    """x times the probability that a standard normal variable is below x."""
+    """x times the probability that a standard normal variable is below x.
+
+    x * Phi(x) with the normal distribution function Phi (Hendrycks and Gimpel, 2016);
+    approximate="tanh" replaces it by (1 + tanh(sqrt(2 / pi) (x + 0.044715 x ** 3))) / 2. Floating
+    tensors; RuntimeError for another `approximate`.
+    """
     if approximate == "none":
         r = unary("gelu", input)
     else:
@@ -88,7 +93,10 @@ def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
 def softplus(
     input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None
 ) -> Tensor:
-    """log(1 + exp(beta * x)) / beta."""
+    """log(1 + exp(beta * x)) / beta.
+
+    Elementwise; where beta * x is above `threshold` the result is x itself. Floating tensors.
+    """
     return given(out, apply("softplus", (input,), (("beta", beta), ("threshold", threshold))))
 
 

@@ -57,7 +57,11 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def linear(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None
 ) -> Tensor:
-    """input @ weight.T + bias."""
+    """input @ weight.T + bias.
+
+    input (*, in), weight (out, in) or (in), bias (out): the result is (*, out). One dtype for all,
+    RuntimeError otherwise and for sizes that do not fit.
+    """
     r = apply("linear", (input, weight) if bias is None else (input, weight, bias))
     return r if out is None else given(out, r)
 

@@ -17,6 +17,7 @@ from ..core import Op, Value
 from ..optable import composite
 from ..prims.reduce import restore
 from ..prims.scan import from_the_end
+from .samples import of
 
 
 def _ones(b: Builder, x: Value) -> Value:
@@ -46,7 +47,7 @@ def _product_vjp(b: Builder, op: Op, g: Value):
     return [b.div(restore(b, b.mul(g, op.results[0]), x, axes), x)]
 
 
-@composite(vjp=_product_vjp)
+@composite(vjp=_product_vjp, samples=of("h3x4", axes=(1,)))
 def product_without_zeros(b, x, *, axes):
     """The product over `axes` of factors none of which is 0."""
     return b.reduce(x, "prod", axes)
@@ -56,7 +57,7 @@ def _running_vjp(b: Builder, op: Op, g: Value):
     return [b.div(from_the_end(b, b.mul(g, op.results[0]), op.attrs["axis"]), op.operands[0])]
 
 
-@composite(vjp=_running_vjp)
+@composite(vjp=_running_vjp, samples=of("h3x4", axis=1))
 def running_product_without_zeros(b, x, *, axis):
     """The running product along `axis` of factors none of which is 0."""
     return b.scan(x, kind="prod", axis=axis)
@@ -71,7 +72,7 @@ def _others_vjp(b: Builder, op: Op, g: Value):
     return transpose(b, [others], [g], [x], [x])
 
 
-@composite(vjp=_others_vjp)
+@composite(vjp=_others_vjp, samples=of("f3x4", axes=(1,)))
 def products_of_others(b, x, *, axes):
     """For each element the product over `axes` of all others of its group, shaped like x."""
     zero = b.eq(x, 0)
@@ -95,7 +96,7 @@ def _cumulative_vjp(b: Builder, op: Op, h: Value):
     return [to_g, to_x, None]
 
 
-@composite(vjp=_cumulative_vjp)
+@composite(vjp=_cumulative_vjp, samples=of("f3x4", "h3x4", "f3x4", axis=1))
 def cumulative_product_grad(b, g, x, y, *, axis):
     """The cotangent of x, where y is its running product along `axis` and has the cotangent g.
 
