@@ -21,6 +21,7 @@ def applies(s: State, a: Val, b: Val) -> bool:
     lanes = s.lanes
     return (
         lanes is not None
+        and b.dtype.kind == "f"
         and s.target.fma
         and a.lanes > 1
         and b.lanes == 1
