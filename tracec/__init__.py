@@ -89,10 +89,10 @@ from .creation import (
     strided,
 )
 from .device import Device as device
+from .parameter_names import numpy_names as _numpy_names
 from .printing import set_printoptions
 from .record import synchronize as _synchronize
 from .spec import Size
-from .spelled import numpy_names as _numpy_names
 from .tensor import Tensor
 from .typeinfo import (
     can_cast,

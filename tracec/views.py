@@ -11,9 +11,9 @@ from tracec_ir.dims import Poly, same
 from tracec_ir.promote import _spelled
 
 from .layouts import infer_shape, view_strides
+from .parameter_names import numpy_names, other_names, renamed
 from .record import apply
 from .spec import VIEWS_KEPT, Spec, fixed, row_major, spec
-from .spelled import numpy_names, other_names, renamed
 from .tensor import Tensor, view_of, wrap_dim
 
 

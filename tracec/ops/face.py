@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..spelled import numpy_names, parameters
+from ..parameter_names import numpy_names, parameters
 from .descriptions import DESCRIPTIONS
 
 PLACES = ("torch", "method", "functional", "special", "linalg", "fft")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..parameter_names import renamed
 from ..record import apply, apply_multi, unary
-from ..spelled import renamed
 from ..tensor import Tensor
 from . import returns
 from .arguments import all_given, dims, given

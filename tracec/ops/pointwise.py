@@ -7,8 +7,8 @@ from typing import Any
 from tracec_ir.promote import _spelled
 
 from ..inplace import update
+from ..parameter_names import renamed
 from ..record import apply, binary, unary
-from ..spelled import renamed
 from ..tensor import Tensor
 from .arguments import given, need_tensor, number, plain
 from .face import add as list_as

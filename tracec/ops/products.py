@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..parameter_names import renamed
 from ..record import apply, binary
-from ..spelled import renamed
 from ..tensor import Tensor
 from .arguments import given, plain
 from .face import add as list_as
