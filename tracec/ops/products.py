@@ -105,18 +105,39 @@ baddbmm = _added("baddbmm", "batch1", "batch2")
 addbmm = _added("addbmm", "batch1", "batch2")
 
 
+def _of_sublists(arguments: tuple) -> tuple[str, tuple]:
+    """The equation and the operands of `einsum(x, [0, 1], y, [1, 2], [0, 2])`."""
+
+    def letter(n: Any) -> str:
+        if n is Ellipsis:
+            return "..."
+        if not 0 <= n < 52:
+            raise ValueError(
+                "einsum(): subscript in subscript list is not within the valid range [0, 52)"
+            )
+        return chr(ord("A") + n if n < 26 else ord("a") + n - 26)
+
+    pairs = len(arguments) // 2
+    equation = ",".join("".join(map(letter, arguments[2 * i + 1])) for i in range(pairs))
+    if len(arguments) % 2:
+        equation += "->" + "".join(map(letter, arguments[-1]))
+    return equation, arguments[: 2 * pairs : 2]
+
+
 @face("torch")
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Sums of products written with a letter per dimension.
 
     "ij,jk->ik": letters name dimensions, those missing on the right are summed over, repeated ones
     in an operand are its diagonal, `...` stands for broadcast dimensions. Without `->` the letters
-    that occur once, in alphabetical order. RuntimeError for equations that do not fit the operands.
+    that occur once, in alphabetical order. Three and more operands are multiplied in the order that
+    takes the fewest operations. `einsum(x, [0, 1], y, [1, 2], [0, 2])` names dimensions by numbers.
+    RuntimeError for equations that do not fit the operands.
     """
-    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-        operands = tuple(operands[0])
     if not isinstance(equation, str):
-        raise NotImplementedError("einsum with sublists")
+        equation, operands = _of_sublists((equation, *operands))
+    elif len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
     if not operands:
         raise ValueError(
             "einsum(): must specify the equation string and at least one operand, or at least "

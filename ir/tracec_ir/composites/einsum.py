@@ -1,8 +1,11 @@
-"""einsum: parsed once, then a chain of pairwise contractions, each one matrix product."""
+"""einsum: parsed once, then contractions of pairs in the cheapest order, each one a product."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_letters
+
+import numpy as np
 
 from .. import dims
 from ..builder import Builder
@@ -22,15 +25,35 @@ def einsum(b, *operands, equation):
     inputs, output = _parse(equation, [v.rank for v in operands])
     terms = [_diagonals(b, v, letters) for v, letters in zip(operands, inputs, strict=True)]
     _check_sizes(terms)
-    value, letters = terms[0]
-    for i in range(1, len(terms)):
-        later = set(output).union(*(t[1] for t in terms[i + 1 :]))
-        value, letters = _contract(b, (value, letters), terms[i], later)
+    for places in _path(terms, output):
+        picked = [terms.pop(i) for i in sorted(places, reverse=True)][::-1]
+        value, letters = picked[0]
+        for i in range(1, len(picked)):
+            later = set(output).union(*(t[1] for t in (*picked[i + 1 :], *terms)))
+            value, letters = _contract(b, (value, letters), picked[i], later)
+        terms.append((value, letters))
+    ((value, letters),) = terms
     extra = tuple(k for k, c in enumerate(letters) if c not in output)
     if extra:
         value = b.reduce(value, "sum", extra)
         letters = [c for c in letters if c in output]
     return b.permute(value, [letters.index(c) for c in output])
+
+
+def _path(terms: Sequence[tuple[Value, list[str]]], output: Sequence[str]) -> list[tuple]:
+    """Which terms to contract, step by step: places in the list, from which a step takes them and
+    to whose end it adds its result. NumPy has opt_einsum's search for the fewest operations
+    (Smith and Gray, J. Open Source Software 3(26), 753, 2018); symbolic sizes count as their hints.
+    """
+    every = dict.fromkeys(c for _, letters in terms for c in letters)
+    if len(terms) < 3 or len(every) > len(ascii_letters):
+        return [tuple(range(len(terms)))]
+    name = dict(zip(every, ascii_letters))
+    text = ",".join("".join(name[c] for c in letters) for _, letters in terms)
+    text += "->" + "".join(name[c] for c in output)
+    shapes = [np.broadcast_to(np.float32(0), [*map(dims.hint, v.shape)]) for v, _ in terms]
+    how = "optimal" if len(terms) <= 5 else "greedy"
+    return np.einsum_path(text, *shapes, optimize=how)[0][1:]
 
 
 def _parse(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]]:
