@@ -42,7 +42,7 @@ class _Store:
 @memoise
 def library() -> NativeLibrary:
     """The process's native library, with the disk cache behind it."""
-    lib = native_library()
+    lib = native_library(target())
     lib.store = _Store()
     lib.set_num_threads(knobs.num_threads)
     lib.allow_matrix_unit(knobs.matrix_unit)

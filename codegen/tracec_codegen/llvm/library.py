@@ -310,11 +310,11 @@ _singleton: NativeLibrary | None = None
 _singleton_lock = threading.Lock()
 
 
-def native_library() -> NativeLibrary:
-    """The process's library for the machine it runs on."""
+def native_library(target: Target | None = None) -> NativeLibrary:
+    """The process's library: for the machine it runs on, or for what the first caller asked."""
     global _singleton
     if _singleton is None:
         with _singleton_lock:
             if _singleton is None:
-                _singleton = NativeLibrary()
+                _singleton = NativeLibrary(target)
     return _singleton

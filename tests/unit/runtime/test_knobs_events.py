@@ -1,5 +1,6 @@
 """Knobs: parsing, overriding, messages. Counters: differences and kinds."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tracec_codegen.target import host_target
 from tracec_runtime import events, knobs
 from tracec_runtime.events import counters, counts
 
@@ -109,3 +111,20 @@ def test_stats_hold_counters_and_bytes():
     events.count("fallback", "here")
     s = events.stats()
     assert s["fallback.here"] >= 1 and {"kernels", "live_bytes", "peak_bytes"} <= set(s)
+
+
+def test_the_instruction_set_holds_for_products_too(tmp_path):
+    """TRACEC_ISA decides what the native library is generated for."""
+    if host_target().arch != "x86_64":
+        pytest.skip("needs x86-64")
+    code = (
+        "import tracec\n"
+        "from tracec_runtime.compiler import library, target\n"
+        "x = tracec.ones(80, 80)\n"
+        "assert (x @ x)[0, 0].item() == 80\n"
+        "print(library().target.isa, target().isa, library().target.tiles)\n"
+    )
+    environment = {**os.environ, "TRACEC_ISA": "sse2", "TRACEC_TIER": "1",
+                   "TRACEC_CACHE_DIR": str(tmp_path)}  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.stdout.split() == [b"sse2", b"sse2", b"False"], done.stderr.decode()
