@@ -90,7 +90,6 @@ class TransposeEmitter:
     ) -> None:
         """side x side turns from (row, column) on."""
         s, f, inner = self.s, self.s.f, loop.body[-1]
-        tile = s.depth
         turned: dict[str, list[Value]] = {}
         with s.scope(runs=True):
             s.define(loop.var, row, i64, natural=True)
@@ -108,9 +107,10 @@ class TransposeEmitter:
                     vectors.append(from_memory(s, f.load(type, at), dtype))
                 turned[load.name] = transposed(f, vectors)
         for k in range(side):
-            for load in loads:  # where they are known already, so that no load is emitted
-                s.define(load.name, turned[load.name][k], load.dtype, tile)
             with s.scope(runs=True):
+                # known already, so that no load is emitted; of this turn, as what follows from them
+                for load in loads:
+                    s.define(load.name, turned[load.name][k], load.dtype, s.depth)
                 s.define(loop.var, f.add(row, k), i64, natural=True)
                 self.emit_body(loop.body[:-1])
                 s.lanes = Lanes(inner.var, side, column, 0, None, s.depth)
@@ -119,8 +119,6 @@ class TransposeEmitter:
                     self.emit_body(inner.body)
                 finally:
                     s.lanes = None
-        for load in loads:
-            del s.levels[tile].names[load.name]
 
     def _times(self, k: int, step: Poly | int) -> Value:
         if isinstance(step, int):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.unit.codegen.kernels import Compiled
-from tracec_codegen.kernel.core import Buf, Kernel, Load, Loop, Scalar, Size, Store
+from tracec_codegen.kernel.core import Buf, Const, Kernel, Load, Loop, Scalar, Size, Store
 from tracec_codegen.llvm.emit import emit
 from tracec_codegen.target import host_target, named_target
 from tracec_ir.dims import minimum, symbol
@@ -61,6 +61,24 @@ def test_values_at_every_edge(isa: str, dtype) -> None:
                 y = np.zeros(rows * columns, dtype.numpy)
                 run([*arrays, y], sizes)
                 assert np.array_equal(y.reshape(columns, rows), want), (rows, columns, other)
+
+
+@pytest.mark.parametrize("dtype", [f32, f64, i32, i64])
+def test_what_follows_from_one_load_alone_is_of_its_turn(dtype) -> None:
+    """y[a, b] = -(x[b, a] + 1): no other lane-wise operand tells the turns apart."""
+    body = [
+        Load("%x", "x", B * 40 + A, dtype),
+        Const("%one", 1, dtype),
+        Scalar("%s", "add", ("%x", "%one"), dtype),
+        Scalar("%r", "neg", ("%s",), dtype),
+        Store("y", A * 33 + B, "%r"),
+    ]
+    nest = Loop("a", 40, "serial", [Loop("b", 33, "vector", body)])
+    run = Compiled(Kernel("turned", [Buf("x", dtype), Buf("y", dtype, "out")], [], [nest]))
+    x = np.random.default_rng(0).integers(-99, 99, (33, 40)).astype(dtype.numpy)
+    y = np.zeros(33 * 40, dtype.numpy)
+    run([x.ravel(), y], [])
+    assert np.array_equal(y.reshape(40, 33), -(x.T + 1))
 
 
 def test_nothing_is_gathered_in_a_square() -> None:
