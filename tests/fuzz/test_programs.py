@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 
@@ -46,12 +47,22 @@ def test_interpreter_agrees_with_pytorch(program: Program) -> None:
     assert found is None, f"{program}\n{found}"
 
 
-def test_large_programs() -> None:
-    """Sizes at which loops and reductions are cut into blocks."""
-    for index in range(40):
-        program = from_seed(11, index, large=True)
+def _check(seed: int, count: int, large: bool = False) -> None:
+    for index in range(count):
+        program = from_seed(seed, index, large=large)
         found = disagreement(program, at_tier(1), at_tier(0))
         assert found is None, f"{program}\n{found}"
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_many_programs(seed: int) -> None:
+    """What a code generator gets wrong now and then shows in one program of thousands."""
+    _check(seed, 200)
+
+
+def test_large_programs() -> None:
+    """Sizes at which loops and reductions are cut into blocks."""
+    _check(11, 40, large=True)
 
 
 def test_programs_run_on_pytorch() -> None:
