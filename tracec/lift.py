@@ -82,7 +82,14 @@ class Lift:
                 for v, to in zip(operands, n.casts, strict=True)
             ]
         out = self.b.apply(n.name, operands, dict(n.attrs or ()))
-        self._bind(n, [self._as_tensor(v) for v in out])
+        self._bind(n, [self._separate(n, self._as_tensor(v)) for v in out])
+
+    def _separate(self, n: Node, v: Value) -> Value:
+        """`v` under an identity of its own if it became a leaf: another result may be the same
+        value (a clone is its operand, equal operations are merged)."""
+        outs = n.outs or ((n.code, n.spec, n.rg),)
+        leaf = not n.rg and any(code in self.connected for code, _, _ in outs)
+        return self._own(v) if leaf else v
 
     def _as_tensor(self, v: Value) -> Value:
         if isinstance(v.type, ScalarType):

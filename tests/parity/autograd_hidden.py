@@ -144,3 +144,19 @@ def memory_of_a_leaf_written_by_its_base(m, look):
 def view_of_a_leaf_on_shared_memory_written(m, look):
     x = m.arange(8.0)[2:6].detach().requires_grad_()
     x[1:].mul_(3)
+
+
+@program()
+def leaves_that_are_copies_of_one_tensor(m, look):
+    d = m.tensor([0.25, 2.0])
+    x, y = d.clone().requires_grad_(), d.clone().requires_grad_()
+    look(x * y / d).sum().backward()
+    return values(x.grad, y.grad)
+
+
+@program()
+def leaves_computed_alike(m, look):
+    d = m.tensor([0.25, 2.0])
+    x, y = (d * 3).requires_grad_(), (d * 3).requires_grad_()
+    look(x / (d * 3) + y * x).sum().backward()
+    return values(x.grad, y.grad)
