@@ -19,7 +19,7 @@ from tracec_runtime.events import count, counters
 
 from .spec import dense
 from .storage import Storage
-from .trie import Flush, Node, Stale, Unbounded, is_recording, restarted
+from .trie import Flush, Node, Stale, Unbounded, Wrapped, is_recording, restarted
 
 _new = object.__new__
 _NUMBERS = (float, int, bool, complex)
@@ -342,6 +342,9 @@ def apply(name: str, operands: tuple, attrs=None):
         return result(tr, node) if not node.outs else _results(tr, node)
     except Stale:
         return apply(name, operands, attrs)
+    except Wrapped as w:
+        del scalars[mark:]
+        return w.wrapper.lift(name, operands, attrs)
 
 
 def apply_multi(name: str, operands: tuple, attrs=None) -> tuple:
@@ -389,6 +392,8 @@ def binary(name: str, x, y):
         return t
     except Stale:
         return binary(name, x, y)
+    except Wrapped as w:
+        return w.wrapper.lift(name, (x, y), None)
 
 
 def unary(name: str, x):
@@ -406,6 +411,8 @@ def unary(name: str, x):
         return result(tr, node)
     except Stale:
         return unary(name, x)
+    except Wrapped as w:
+        return w.wrapper.lift(name, (x,), None)
 
 
 def _results(tr: Trace, node: Node) -> tuple:
@@ -508,8 +515,11 @@ def assign(x, value, computed: bool = False):
     check(x, value)
     value = conform(x, value)
     tr = _local.h.trace
-    v = code_of(tr, value)
-    st = x._st
+    try:
+        v = code_of(tr, value)
+        st = x._st
+    except Wrapped as w:
+        return w.wrapper.write(x, value, computed)
     if st.trace is not tr:
         _import(tr, st, True)
     if len(_holders) > 1:

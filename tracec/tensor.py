@@ -18,6 +18,7 @@ from .inplace import check, update
 from .record import Flush, apply, binary, flush, unary
 from .spec import Size, Spec, private
 from .storage import Storage, storage
+from .trie import Wrapped
 
 _new = object.__new__
 
@@ -614,7 +615,10 @@ def view_of(x: Tensor, spec: Spec) -> Tensor:
     """The view of x's storage that `spec` describes, sharing gradients with x."""
     t = _new(Tensor)
     rg = x._rg
-    t._st, t._spec, t._rg = x._st, spec, rg if rg and record.current().grad else 0
+    try:
+        t._st, t._spec, t._rg = x._st, spec, rg if rg and record.current().grad else 0
+    except Wrapped as w:
+        return w.wrapper.viewed(spec)
     base = x._base
     if base is None or x._leaf is not None:
         base = x

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import wraps
-from sys import _current_frames
+from sys import _current_frames, _getframe
 
 _RECORDING = ("tracec.record", "tracec.autograd.edges", "tracec.autograd.engine")
 
@@ -21,6 +21,20 @@ def is_recording(thread: int) -> bool:
 
 class Stale(Exception):
     """Another thread executed the open trace while this one waited: the instruction starts anew."""
+
+
+class Wrapped(NotImplementedError):
+    """Something that is no tensor of its own but holds tensors, `wrapper`, came where the storage
+    of a tensor is read. The recorder catches this and lets the wrapper lift the operation; what is
+    not recorded as an operation says so with the name of the function."""
+
+    def __init__(self, wrapper):
+        frame, name = _getframe(2), ""
+        while frame is not None and frame.f_globals.get("__name__", "").startswith("tracec."):
+            inner = frame.f_code.co_name  # `form`, `method`: what decorators put around functions
+            name, frame = name if inner in ("form", "method") else inner, frame.f_back
+        super().__init__(f"{name}() of a {type(wrapper).__name__}")
+        self.wrapper = wrapper
 
 
 def restarted(fn):
