@@ -53,6 +53,14 @@ ELSEWHERE = {
     "of `Wishart.rsample`": "parity/test_distributions_samples.py::test_wishart_gradient",
     "Gradients of `Beta` and `Dirichlet` samples":
         "parity/test_distributions_samples.py::test_rsample_gradient",
+    "`MaskedTensor`: what it takes": "parity/test_masked_tensor.py::test_what_pytorch_refuses_here",
+    "`MaskedTensor`: layouts, other functions":
+        "parity/test_masked_tensor.py::test_what_cannot_be_reached_names_itself",
+    "`MaskedTensor`: gradients of what it was made from":
+        "parity/test_masked_tensor.py::test_gradients_reach_the_data",
+    "`MaskedTensor`: in-place functions": "parity/test_masked_tensor.py::test_new_data",
+    "`torch.masked.mean`, `var`, `std` of a MaskedTensor":
+        "parity/test_masked_tensor.py::test_masked_functions_count_what_is_kept",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ MODULES = [
     "tracec.nn.utils.rnn", "tracec.nn.utils.parametrize", "tracec.optim",
     "tracec.optim.lr_scheduler", "tracec.linalg", "tracec.fft", "tracec.special", "tracec.func",
     "tracec.autograd", "tracec.autograd.functional", "tracec.utils.data", "tracec.random",
-    "tracec.amp", "tracec.jit", "tracec.cuda", "tracec.testing",
+    "tracec.amp", "tracec.jit", "tracec.cuda", "tracec.masked", "tracec.testing",
 ]  # fmt: skip
 
 

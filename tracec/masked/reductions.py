@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from tracec_ir import dtypes
 from tracec_ir.dtypes import DType
 
-from . import ops
-from .record import apply
-from .tensor import Tensor
+from .. import ops
+from ..record import apply
+from ..tensor import Tensor
 
 _INF = float("inf")
 
@@ -54,6 +56,25 @@ def _over(input: Tensor, dim: Any) -> Any:
     return dim
 
 
+def _of_masked(fn: Callable) -> Callable:
+    """Decorator: `fn` also takes a MaskedTensor, whose mask counts as `mask` (with another one:
+    what both keep); the result is a plain tensor."""
+
+    @wraps(fn)
+    def form(input: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if input.__class__ is not Tensor:
+            from .tensor import MaskedTensor
+
+            if isinstance(input, MaskedTensor):
+                own, mask = input.get_mask(), kwargs.get("mask")
+                kwargs["mask"] = own if mask is None else own & mask
+                input = input.get_data()
+        return fn(input, *args, **kwargs)
+
+    return form
+
+
+@_of_masked
 def sum(
     input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
@@ -61,6 +82,7 @@ def sum(
     return ops.sum(_kept(_wide(input, dtype), mask, 0), _over(input, dim), keepdim)
 
 
+@_of_masked
 def prod(
     input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
@@ -70,16 +92,19 @@ def prod(
     return kept if over == () else ops.prod(kept, over, keepdim)
 
 
+@_of_masked
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """The running sum of what the mask keeps."""
     return ops.cumsum(_kept(_wide(input, dtype), mask, 0), dim)
 
 
+@_of_masked
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """The running product of what the mask keeps."""
     return ops.cumprod(_kept(_wide(input, dtype), mask, 1), dim)
 
 
+@_of_masked
 def amax(
     input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
@@ -88,6 +113,7 @@ def amax(
     return ops.amax(_kept(x, mask, _limits(x.dtype)[0]), _over(x, dim), keepdim)
 
 
+@_of_masked
 def amin(
     input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
@@ -96,6 +122,7 @@ def amin(
     return ops.amin(_kept(x, mask, _limits(x.dtype)[1]), _over(x, dim), keepdim)
 
 
+@_of_masked
 def argmax(
     input: Tensor,
     dim: int | None = None,
@@ -109,6 +136,7 @@ def argmax(
     return ops.argmax(_kept(x, mask, _limits(x.dtype)[0]), dim, keepdim).to(x.dtype)
 
 
+@_of_masked
 def argmin(
     input: Tensor,
     dim: int | None = None,
@@ -122,6 +150,7 @@ def argmin(
     return ops.argmin(_kept(x, mask, _limits(x.dtype)[1]), dim, keepdim).to(x.dtype)
 
 
+@_of_masked
 def mean(
     input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
@@ -135,6 +164,7 @@ def mean(
     return total / _count(x, mask, _over(x, dim), keepdim)
 
 
+@_of_masked
 def median(
     input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
@@ -145,6 +175,7 @@ def median(
     return ops.nanmedian(_kept(x, mask, float("nan")), dim, keepdim)[0]
 
 
+@_of_masked
 def logsumexp(
     input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Tensor:
@@ -167,6 +198,7 @@ def logaddexp(
     return ops.logaddexp(_kept(x, input_mask, -_INF), _kept(y, other_mask, -_INF))
 
 
+@_of_masked
 def norm(
     input: Tensor,
     ord: Any = None,
@@ -199,6 +231,7 @@ def _squares(
     return (total / ops.clamp_min(left, 0).to(x.dtype.to_real())).to(x.dtype)
 
 
+@_of_masked
 def var(
     input: Tensor,
     dim: Any = None,
@@ -213,6 +246,7 @@ def var(
     return _squares(input, dim, unbiased, correction, keepdim, dtype, mask)
 
 
+@_of_masked
 def std(
     input: Tensor,
     dim: Any = None,
@@ -227,21 +261,25 @@ def std(
     return ops.sqrt(_squares(input, dim, unbiased, correction, keepdim, dtype, mask))
 
 
+@_of_masked
 def softmax(input: Tensor, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """The softmax over what the mask keeps."""
     return ops.softmax(_kept(_converted(input, dtype), mask, -_INF), dim)
 
 
+@_of_masked
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """The logarithm of the softmax over what the mask keeps."""
     return ops.log_softmax(_kept(_converted(input, dtype), mask, -_INF), dim)
 
 
+@_of_masked
 def softmin(input: Tensor, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """The softmax of -x over what the mask keeps."""
     return ops.softmax(-_kept(_converted(input, dtype), mask, _INF), dim)
 
 
+@_of_masked
 def normalize(
     input: Tensor, ord: float, dim: int, *, eps: float = 1e-12, dtype: Any = None, mask: Any = None
 ) -> Tensor:
